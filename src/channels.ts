@@ -1,0 +1,87 @@
+import { channel } from 'node:diagnostics_channel';
+
+/**
+ * The seam to telemetry: the core publishes, telemetry/ and tests subscribe. Each name has one event type.
+ * Publishing with no subscriber costs a property read.
+ */
+export const channels = {
+  request: channel('millrace.request'),
+  job: channel('millrace.job'),
+  run: channel('millrace.run'),
+  host: channel('millrace.host'),
+  fault: channel('millrace.fault'),
+  notice: channel('millrace.notice'),
+} as const;
+
+/** An HTTP request was answered (or its client left: status 499). */
+export interface RequestEvent {
+  readonly requestId: string;
+  readonly method: string;
+  /** The route's template, as in `/api/v1/models/{model}`; `unmatched` where none fits. Bounded: safe as a label. */
+  readonly route: string;
+  readonly status: number;
+  readonly durationMs: number;
+  readonly principal: string | null;
+  readonly model: string | null;
+  readonly version: string | null;
+  readonly errorCode: string | null;
+  /** Message and stack of what lies behind a 5xx: for the log only. */
+  readonly cause: unknown;
+  readonly timings: RequestTimings | null;
+}
+
+export interface RequestTimings {
+  readonly batchWaitMs: number;
+  readonly queueMs: number;
+  readonly runMs: number;
+  readonly totalMs: number;
+}
+
+/** API side: a coalesced job left or came back. */
+export interface JobEvent {
+  readonly phase: 'submitted' | 'settled' | 'late' | 'lost';
+  readonly jobId: string;
+  readonly model: string;
+  readonly version: string;
+  readonly lane: string;
+  readonly rows: number;
+  readonly entries: number;
+}
+
+/** Worker side: a run ended. */
+export interface RunEvent {
+  readonly jobId: string;
+  readonly model: string;
+  readonly version: string;
+  readonly lane: string;
+  readonly outcome: 'succeeded' | 'failed' | 'expired' | 'host_died' | 'host_hung';
+  readonly rows: number;
+  readonly queueMs: number;
+  readonly waitMs: number;
+  readonly runMs: number;
+}
+
+/** Worker side: life of a host process and of the versions in it. */
+export interface HostEvent {
+  readonly hostId: string;
+  readonly pid: number | null;
+  readonly state: string;
+  readonly model?: string;
+  readonly version?: string;
+  readonly durationMs?: number;
+  readonly reason?: string;
+}
+
+/** Something went wrong that no request's answer shows: connection errors, lost locks, failed refreshes. */
+export interface FaultEvent {
+  readonly component: string;
+  readonly message: string;
+  readonly error?: unknown;
+}
+
+/** Something an operator wants in the log: listening, draining, registered. */
+export interface NoticeEvent {
+  readonly component: string;
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}

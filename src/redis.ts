@@ -1,0 +1,58 @@
+import { Redis } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
+
+/**
+ * What a connection is for.
+ * - `command`: fails fast: no offline queue, one retry, every command bounded. For producers and the API.
+ * - `blocking`: never gives up, as BullMQ's workers need; a socket that is silent for too long is replaced.
+ * - `subscriber`: never gives up, re-subscribes by itself; pings find half-open sockets.
+ */
+export type RedisRole = 'command' | 'blocking' | 'subscriber';
+
+export interface RedisConnectionOptions {
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  readonly commandTimeoutMs: number;
+  readonly retryDelayMsMax: number;
+  readonly onError: (role: RedisRole, error: Error) => void;
+}
+
+/** Longer than BullMQ's drainDelay of 5 s: a blocking read that returns later than this sits on a dead socket. */
+const blockingSocketTimeoutMs = 15_000;
+const firstRetryDelayMs = 50;
+
+/** The only place that makes a Redis client. The caller owns it and must `quit` or `disconnect` it. */
+export function createRedis(role: RedisRole, options: RedisConnectionOptions): Redis {
+  const client = new Redis(options.url, { ...common(options), ...byRole[role](options) });
+  client.on('error', (error: Error) => options.onError(role, error));
+  return client;
+}
+
+function common(options: RedisConnectionOptions): RedisOptions {
+  return {
+    connectTimeout: options.connectTimeoutMs,
+    keepAlive: 10_000,
+    retryStrategy: (attempt) => retryDelay(attempt, options.retryDelayMsMax, Math.random()),
+    // A replica that was the master must be left, not retried.
+    reconnectOnError: (error): false | 2 => (error.message.startsWith('READONLY') ? 2 : false),
+  };
+}
+
+const byRole: Record<RedisRole, (options: RedisConnectionOptions) => RedisOptions> = {
+  command: (options) => ({
+    commandTimeout: options.commandTimeoutMs,
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    enableAutoPipelining: true,
+    // Sending a command again after a reconnect could add a job or count a token twice.
+    autoResendUnfulfilledCommands: false,
+  }),
+  blocking: () => ({ maxRetriesPerRequest: null, socketTimeout: blockingSocketTimeoutMs }),
+  subscriber: () => ({ maxRetriesPerRequest: null, autoResubscribe: true }),
+};
+
+/** Doubling from 50 ms to the bound, with up to a quarter of jitter so that a fleet does not return in step. */
+export function retryDelay(attempt: number, delayMsMax: number, random: number): number {
+  const delay = Math.min(firstRetryDelayMs * 2 ** Math.min(attempt - 1, 20), delayMsMax);
+  return Math.round(delay * (0.75 + 0.25 * random));
+}
