@@ -23,7 +23,12 @@ const firstRetryDelayMs = 50;
 
 /** The only place that makes a Redis client. The caller owns it and must `quit` or `disconnect` it. */
 export function createRedis(role: RedisRole, options: RedisConnectionOptions): Redis {
-  const client = new Redis(options.url, { ...common(options), ...byRole[role](options) });
+  const merged: RedisOptions & { replyMapping: 'legacy' } = {
+    ...common(options),
+    ...byRole[role](options),
+    replyMapping: 'legacy',
+  };
+  const client = new Redis(options.url, merged);
   client.on('error', (error: Error) => options.onError(role, error));
   return client;
 }
