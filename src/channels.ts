@@ -28,6 +28,8 @@ export interface RequestEvent {
   /** Message and stack of what lies behind a 5xx: for the log only. */
   readonly cause: unknown;
   readonly timings: RequestTimings | null;
+  /** W3C trace id, when the request has one. */
+  readonly traceId?: string;
 }
 
 export interface RequestTimings {
@@ -37,7 +39,10 @@ export interface RequestTimings {
   readonly totalMs: number;
 }
 
-/** API side: a coalesced job left or came back. */
+/**
+ * API side: a coalesced job left or came back. Each `submitted` is followed by exactly one `settled` (its result
+ * came) or `lost` (nobody waits any more); a result that comes after `lost` is `late`.
+ */
 export interface JobEvent {
   readonly phase: 'submitted' | 'settled' | 'late' | 'lost';
   readonly jobId: string;
@@ -65,7 +70,10 @@ export interface RunEvent {
 export interface HostEvent {
   readonly hostId: string;
   readonly pid: number | null;
+  /** State after the event: starting, ready, busy, draining, stopped or defunct (workers/host-state.ts). */
   readonly state: string;
+  /** What happened to `model`/`version` in this host, when the event is about that. */
+  readonly change?: 'loaded' | 'unloaded' | 'load_failed';
   readonly model?: string;
   readonly version?: string;
   readonly durationMs?: number;

@@ -1,0 +1,169 @@
+/**
+ * Every metric of our own, as data. docs/metrics.md is held to this table by a test, both ways. Labels are
+ * bounded: routes are templates, models and versions are ones that answered, and past `labelSetsMax` (metrics.ts)
+ * further sets are counted under `other`.
+ */
+export interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** The channel that feeds it, or `pull` when a main registers a function that is asked at each scrape. */
+  readonly source: 'request' | 'job' | 'run' | 'host' | 'fault' | 'pull';
+  readonly buckets?: readonly number[];
+}
+
+/** From a cached answer to a batch that nearly missed the longest deadline. */
+const secondsBuckets = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
+const countBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+export const metricTable = {
+  millrace_requests_total: {
+    type: 'counter',
+    help: 'HTTP requests answered, 499 for callers who left.',
+    labels: ['method', 'route', 'status'],
+    source: 'request',
+  },
+  millrace_request_errors_total: {
+    type: 'counter',
+    help: 'HTTP requests answered with an error, by its code.',
+    labels: ['route', 'code'],
+    source: 'request',
+  },
+  millrace_request_duration_seconds: {
+    type: 'histogram',
+    help: 'From the headers of a request to the end of its answer.',
+    labels: ['route'],
+    source: 'request',
+    buckets: secondsBuckets,
+  },
+  millrace_requests_in_flight: {
+    type: 'gauge',
+    help: 'Requests that hold a permit.',
+    labels: [],
+    source: 'pull',
+  },
+  millrace_predict_duration_seconds: {
+    type: 'histogram',
+    help: 'Predictions: from admission to the answer.',
+    labels: ['model', 'version'],
+    source: 'request',
+    buckets: secondsBuckets,
+  },
+  millrace_predict_batch_wait_seconds: {
+    type: 'histogram',
+    help: 'Predictions: waiting in the coalescer for a job to leave.',
+    labels: ['model', 'version'],
+    source: 'request',
+    buckets: secondsBuckets,
+  },
+  millrace_predict_queue_wait_seconds: {
+    type: 'histogram',
+    help: 'Predictions: waiting in the lane for a worker.',
+    labels: ['model', 'version'],
+    source: 'request',
+    buckets: secondsBuckets,
+  },
+  millrace_predict_run_seconds: {
+    type: 'histogram',
+    help: 'Predictions: inside the run of the model that they shared.',
+    labels: ['model', 'version'],
+    source: 'request',
+    buckets: secondsBuckets,
+  },
+  millrace_jobs_total: {
+    type: 'counter',
+    help: 'Jobs of this API process, by phase: submitted, then settled or lost; late when lost ones come back.',
+    labels: ['model', 'version', 'lane', 'phase'],
+    source: 'job',
+  },
+  millrace_jobs_in_flight: {
+    type: 'gauge',
+    help: 'Jobs submitted and not yet settled or lost.',
+    labels: ['lane'],
+    source: 'job',
+  },
+  millrace_batch_rows: {
+    type: 'histogram',
+    help: 'Rows in a submitted job (batch size).',
+    labels: ['model', 'version', 'lane'],
+    source: 'job',
+    buckets: countBuckets,
+  },
+  millrace_batch_entries: {
+    type: 'histogram',
+    help: 'Requests that share a submitted job.',
+    labels: ['model', 'version', 'lane'],
+    source: 'job',
+    buckets: countBuckets,
+  },
+  millrace_runs_total: {
+    type: 'counter',
+    help: 'Runs in this worker process, by outcome.',
+    labels: ['model', 'version', 'lane', 'outcome'],
+    source: 'run',
+  },
+  millrace_run_rows_total: {
+    type: 'counter',
+    help: 'Rows in those runs.',
+    labels: ['model', 'version', 'lane', 'outcome'],
+    source: 'run',
+  },
+  millrace_run_duration_seconds: {
+    type: 'histogram',
+    help: 'Inside the run of the model, as the worker saw it.',
+    labels: ['model', 'version', 'lane'],
+    source: 'run',
+    buckets: secondsBuckets,
+  },
+  millrace_run_queue_wait_seconds: {
+    type: 'histogram',
+    help: 'From the submission of a job to the worker’s taking it.',
+    labels: ['model', 'version', 'lane'],
+    source: 'run',
+    buckets: secondsBuckets,
+  },
+  millrace_run_host_wait_seconds: {
+    type: 'histogram',
+    help: 'From taking a job to the start of its run: waiting for a host, loading, pre-processing.',
+    labels: ['model', 'version', 'lane'],
+    source: 'run',
+    buckets: secondsBuckets,
+  },
+  millrace_hosts: {
+    type: 'gauge',
+    help: 'Host processes by state.',
+    labels: ['state'],
+    source: 'host',
+  },
+  millrace_host_deaths_total: {
+    type: 'counter',
+    help: 'Hosts that became defunct (died, hung, broke the protocol) and were replaced.',
+    labels: [],
+    source: 'host',
+  },
+  millrace_host_loads_total: {
+    type: 'counter',
+    help: 'Model versions loaded, unloaded or not loadable, over all hosts.',
+    labels: ['model', 'version', 'change'],
+    source: 'host',
+  },
+  millrace_loaded_versions: {
+    type: 'gauge',
+    help: 'Sessions held: model versions that are loaded, summed over hosts.',
+    labels: [],
+    source: 'host',
+  },
+  millrace_faults_total: {
+    type: 'counter',
+    help: 'Faults that no request’s answer shows, by component.',
+    labels: ['component'],
+    source: 'fault',
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricName = keyof typeof metricTable;
+export type PullMetricName = {
+  [Name in MetricName]: (typeof metricTable)[Name]['source'] extends 'pull' ? Name : never;
+}[MetricName];

@@ -1,0 +1,220 @@
+import type { Channel, ChannelListener } from 'node:diagnostics_channel';
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { channels } from '../channels.ts';
+import type { FaultEvent, HostEvent, JobEvent, RequestEvent, RunEvent } from '../channels.ts';
+import { metricTable } from './metric-table.ts';
+import type { MetricDefinition, MetricName, PullMetricName } from './metric-table.ts';
+
+export interface MetricsOptions {
+  /** `service` label of every series. */
+  readonly serviceName: string;
+  /** The process's own: CPU, memory, event-loop lag, garbage collection, handles. */
+  readonly processMetrics: boolean;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  /** The exposition text. */
+  text(): Promise<string>;
+  /** Feeds a metric whose value is asked for at each scrape. */
+  pull(name: PullMetricName, read: () => number): void;
+  /** Lets go of the channels. */
+  stop(): void;
+}
+
+/** Counts what the channels tell, in a registry of its own. */
+export function startMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ service: options.serviceName });
+  if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  const table = createTable(registry);
+  const unsubscribe = [
+    subscribe(channels.request, requestRecorder(table)),
+    subscribe(channels.job, jobRecorder(table)),
+    subscribe(channels.run, runRecorder(table)),
+    subscribe(channels.host, hostRecorder(table)),
+    subscribe(channels.fault, faultRecorder(table)),
+  ];
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    pull(name, read) {
+      const gauge = table[name];
+      Object.assign(gauge, { collect: () => gauge.set(read()) });
+    },
+    stop() {
+      for (const leave of unsubscribe) leave();
+      registry.clear();
+    },
+  };
+}
+
+type Instrument<Type extends MetricDefinition['type']> = Type extends 'counter'
+  ? Counter
+  : Type extends 'gauge'
+    ? Gauge
+    : Histogram;
+type Table = { readonly [Name in MetricName]: Instrument<(typeof metricTable)[Name]['type']> };
+
+function createTable(registry: Registry): Table {
+  const definitions: [string, MetricDefinition][] = Object.entries(metricTable);
+  const instruments = definitions.map(([name, { type, help, labels, buckets }]) => {
+    const shared = { name, help, labelNames: [...labels], registers: [registry] };
+    if (type === 'counter') return [name, new Counter(shared)];
+    if (type === 'gauge') return [name, new Gauge(shared)];
+    return [name, new Histogram({ ...shared, buckets: [...(buckets ?? [])] })];
+  });
+  return Object.fromEntries(instruments) as Table;
+}
+
+/** Each channel has one event type (channels.ts); the library's own type does not know it. */
+function subscribe<Event>(channel: Channel, record: (event: Event) => void): () => void {
+  const listener: ChannelListener = (event) => record(event as Event);
+  channel.subscribe(listener);
+  return () => channel.unsubscribe(listener);
+}
+
+/**
+ * Values of one label that are told apart; all further ones are counted as `other`. Ours are bounded anyhow
+ * (routes, codes, states, registered models): this holds when that should turn out wrong.
+ */
+const labelValuesMax = 128;
+const otherValue = 'other';
+
+/**
+ * What was made for a label value, made once. prom-client sorts, joins and checks labels whenever it is given
+ * them; kept children leave it little more than the arithmetic.
+ */
+function memo<Made>(make: (value: string) => Made): (value: string) => Made {
+  const known = new Map<string, Made>();
+  return function lookUp(value) {
+    const found = known.get(value);
+    if (found !== undefined) return found;
+    if (known.size >= labelValuesMax && value !== otherValue) return lookUp(otherValue);
+    const made = make(value);
+    known.set(value, made);
+    return made;
+  };
+}
+
+function requestRecorder(table: Table): (event: RequestEvent) => void {
+  const routes = memo((route) => ({
+    duration: table.millrace_request_duration_seconds.labels(route),
+    methods: memo((method) => memo((status) => table.millrace_requests_total.labels(method, route, status))),
+    errors: memo((code) => table.millrace_request_errors_total.labels(route, code)),
+  }));
+  const models = memo((model) =>
+    memo((version) => ({
+      total: table.millrace_predict_duration_seconds.labels(model, version),
+      batchWait: table.millrace_predict_batch_wait_seconds.labels(model, version),
+      queueWait: table.millrace_predict_queue_wait_seconds.labels(model, version),
+      run: table.millrace_predict_run_seconds.labels(model, version),
+    })),
+  );
+  return (event) => {
+    const route = routes(event.route);
+    route.methods(event.method)(String(event.status)).inc();
+    route.duration.observe(event.durationMs / 1000);
+    if (event.errorCode !== null) route.errors(event.errorCode).inc();
+    const { timings } = event;
+    // Only what was answered from a run has timings, so the names are those of models that exist.
+    if (timings === null) return;
+    const model = models(event.model ?? otherValue)(event.version ?? otherValue);
+    model.total.observe(timings.totalMs / 1000);
+    model.batchWait.observe(timings.batchWaitMs / 1000);
+    model.queueWait.observe(timings.queueMs / 1000);
+    model.run.observe(timings.runMs / 1000);
+  };
+}
+
+function jobRecorder(table: Table): (event: JobEvent) => void {
+  const inFlight = memo((lane) => table.millrace_jobs_in_flight.labels(lane));
+  const jobs = memo((model) =>
+    memo((version) =>
+      memo((lane) => ({
+        phases: memo((phase) => table.millrace_jobs_total.labels(model, version, lane, phase)),
+        rows: table.millrace_batch_rows.labels(model, version, lane),
+        entries: table.millrace_batch_entries.labels(model, version, lane),
+      })),
+    ),
+  );
+  return (event) => {
+    const job = jobs(event.model)(event.version)(event.lane);
+    job.phases(event.phase).inc();
+    if (event.phase === 'submitted') {
+      inFlight(event.lane).inc();
+      job.rows.observe(event.rows);
+      job.entries.observe(event.entries);
+    } else if (event.phase !== 'late') inFlight(event.lane).dec();
+  };
+}
+
+function runRecorder(table: Table): (event: RunEvent) => void {
+  const runs = memo((model) =>
+    memo((version) =>
+      memo((lane) => ({
+        outcomes: memo((outcome) => ({
+          runs: table.millrace_runs_total.labels(model, version, lane, outcome),
+          rows: table.millrace_run_rows_total.labels(model, version, lane, outcome),
+        })),
+        duration: table.millrace_run_duration_seconds.labels(model, version, lane),
+        queueWait: table.millrace_run_queue_wait_seconds.labels(model, version, lane),
+        hostWait: table.millrace_run_host_wait_seconds.labels(model, version, lane),
+      })),
+    ),
+  );
+  return (event) => {
+    const run = runs(event.model)(event.version)(event.lane);
+    const outcome = run.outcomes(event.outcome);
+    outcome.runs.inc();
+    outcome.rows.inc(event.rows);
+    run.queueWait.observe(event.queueMs / 1000);
+    // What has expired was never run: zeros would pull the quantiles down.
+    if (event.outcome === 'expired') return;
+    run.hostWait.observe(event.waitMs / 1000);
+    run.duration.observe(event.runMs / 1000);
+  };
+}
+
+function hostRecorder(table: Table): (event: HostEvent) => void {
+  const hosts = new Map<string, { state: string; readonly loaded: Set<string> }>();
+  const states = memo((state) => table.millrace_hosts.labels(state));
+  const loads = memo((model) =>
+    memo((version) => memo((change) => table.millrace_host_loads_total.labels(model, version, change))),
+  );
+
+  function move(hostId: string, next: string): void {
+    const host = hosts.get(hostId);
+    if (host?.state === next) return;
+    if (host !== undefined) states(host.state).dec();
+    const ended = next === 'stopped' || next === 'defunct';
+    if (!ended) states(next).inc();
+    if (ended) {
+      table.millrace_loaded_versions.dec(host?.loaded.size ?? 0);
+      hosts.delete(hostId);
+    } else if (host === undefined) hosts.set(hostId, { state: next, loaded: new Set() });
+    else host.state = next;
+    if (next === 'defunct') table.millrace_host_deaths_total.inc();
+  }
+
+  function change(event: HostEvent, kind: NonNullable<HostEvent['change']>): void {
+    const { model = otherValue, version = otherValue } = event;
+    loads(model)(version)(kind).inc();
+    const loaded = hosts.get(event.hostId)?.loaded;
+    if (loaded === undefined) return;
+    const before = loaded.size;
+    if (kind === 'loaded') loaded.add(`${model}/${version}`);
+    if (kind === 'unloaded') loaded.delete(`${model}/${version}`);
+    table.millrace_loaded_versions.inc(loaded.size - before);
+  }
+
+  return (event) => {
+    move(event.hostId, event.state);
+    if (event.change !== undefined) change(event, event.change);
+  };
+}
+
+function faultRecorder(table: Table): (event: FaultEvent) => void {
+  const components = memo((component) => table.millrace_faults_total.labels(component));
+  return (event) => components(event.component).inc();
+}
