@@ -1,7 +1,9 @@
 import type { Channel, ChannelListener } from 'node:diagnostics_channel';
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Registry, collectDefaultMetrics } from 'prom-client';
+import type { Metric } from 'prom-client';
 import { channels } from '../channels.ts';
 import type { FaultEvent, HostEvent, JobEvent, RequestEvent, RunEvent } from '../channels.ts';
+import { HistogramSeries, Instrument, NumberSeries } from './instruments.ts';
 import { metricTable } from './metric-table.ts';
 import type { MetricDefinition, MetricName, PullMetricName } from './metric-table.ts';
 
@@ -40,7 +42,10 @@ export function startMetrics(options: MetricsOptions): Metrics {
     text: () => registry.metrics(),
     pull(name, read) {
       const gauge = table[name];
-      Object.assign(gauge, { collect: () => gauge.set(read()) });
+      const series = gauge.labels();
+      gauge.collect = () => {
+        series.value = read();
+      };
     },
     stop() {
       for (const leave of unsubscribe) leave();
@@ -49,22 +54,25 @@ export function startMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-type Instrument<Type extends MetricDefinition['type']> = Type extends 'counter'
-  ? Counter
-  : Type extends 'gauge'
-    ? Gauge
-    : Histogram;
-type Table = { readonly [Name in MetricName]: Instrument<(typeof metricTable)[Name]['type']> };
+type Table = {
+  readonly [Name in MetricName]: Instrument<
+    (typeof metricTable)[Name]['type'] extends 'histogram' ? HistogramSeries : NumberSeries
+  >;
+};
 
 function createTable(registry: Registry): Table {
   const definitions: [string, MetricDefinition][] = Object.entries(metricTable);
-  const instruments = definitions.map(([name, { type, help, labels, buckets }]) => {
-    const shared = { name, help, labelNames: [...labels], registers: [registry] };
-    if (type === 'counter') return [name, new Counter(shared)];
-    if (type === 'gauge') return [name, new Gauge(shared)];
-    return [name, new Histogram({ ...shared, buckets: [...(buckets ?? [])] })];
+  const instruments = definitions.map(([name, definition]) => {
+    const { type, buckets = [] } = definition;
+    const instrument =
+      type === 'histogram'
+        ? new Instrument(name, definition, () => new HistogramSeries(buckets))
+        : new Instrument(name, definition, () => new NumberSeries());
+    // The registry asks for a name and `get` only; its type wants one of its own classes.
+    registry.registerMetric(instrument as unknown as Metric);
+    return [name, instrument] as const;
   });
-  return Object.fromEntries(instruments) as Table;
+  return Object.fromEntries(instruments) as unknown as Table;
 }
 
 /** Each channel has one event type (channels.ts); the library's own type does not know it. */
@@ -81,10 +89,7 @@ function subscribe<Event>(channel: Channel, record: (event: Event) => void): () 
 const labelValuesMax = 128;
 const otherValue = 'other';
 
-/**
- * What was made for a label value, made once. prom-client sorts, joins and checks labels whenever it is given
- * them; kept children leave it little more than the arithmetic.
- */
+/** What was made for a label value, made once: recording then is a look-up for each label and an addition. */
 function memo<Made>(make: (value: string) => Made): (value: string) => Made {
   const known = new Map<string, Made>();
   return function lookUp(value) {
@@ -113,9 +118,9 @@ function requestRecorder(table: Table): (event: RequestEvent) => void {
   );
   return (event) => {
     const route = routes(event.route);
-    route.methods(event.method)(String(event.status)).inc();
+    route.methods(event.method)(String(event.status)).add(1);
     route.duration.observe(event.durationMs / 1000);
-    if (event.errorCode !== null) route.errors(event.errorCode).inc();
+    if (event.errorCode !== null) route.errors(event.errorCode).add(1);
     const { timings } = event;
     // Only what was answered from a run has timings, so the names are those of models that exist.
     if (timings === null) return;
@@ -140,12 +145,12 @@ function jobRecorder(table: Table): (event: JobEvent) => void {
   );
   return (event) => {
     const job = jobs(event.model)(event.version)(event.lane);
-    job.phases(event.phase).inc();
+    job.phases(event.phase).add(1);
     if (event.phase === 'submitted') {
-      inFlight(event.lane).inc();
+      inFlight(event.lane).add(1);
       job.rows.observe(event.rows);
       job.entries.observe(event.entries);
-    } else if (event.phase !== 'late') inFlight(event.lane).dec();
+    } else if (event.phase !== 'late') inFlight(event.lane).add(-1);
   };
 }
 
@@ -166,8 +171,8 @@ function runRecorder(table: Table): (event: RunEvent) => void {
   return (event) => {
     const run = runs(event.model)(event.version)(event.lane);
     const outcome = run.outcomes(event.outcome);
-    outcome.runs.inc();
-    outcome.rows.inc(event.rows);
+    outcome.runs.add(1);
+    outcome.rows.add(event.rows);
     run.queueWait.observe(event.queueMs / 1000);
     // What has expired was never run: zeros would pull the quantiles down.
     if (event.outcome === 'expired') return;
@@ -178,6 +183,8 @@ function runRecorder(table: Table): (event: RunEvent) => void {
 
 function hostRecorder(table: Table): (event: HostEvent) => void {
   const hosts = new Map<string, { state: string; readonly loaded: Set<string> }>();
+  const loadedVersions = table.millrace_loaded_versions.labels();
+  const deaths = table.millrace_host_deaths_total.labels();
   const states = memo((state) => table.millrace_hosts.labels(state));
   const loads = memo((model) =>
     memo((version) => memo((change) => table.millrace_host_loads_total.labels(model, version, change))),
@@ -186,26 +193,26 @@ function hostRecorder(table: Table): (event: HostEvent) => void {
   function move(hostId: string, next: string): void {
     const host = hosts.get(hostId);
     if (host?.state === next) return;
-    if (host !== undefined) states(host.state).dec();
+    if (host !== undefined) states(host.state).add(-1);
     const ended = next === 'stopped' || next === 'defunct';
-    if (!ended) states(next).inc();
+    if (!ended) states(next).add(1);
     if (ended) {
-      table.millrace_loaded_versions.dec(host?.loaded.size ?? 0);
+      loadedVersions.add(-(host?.loaded.size ?? 0));
       hosts.delete(hostId);
     } else if (host === undefined) hosts.set(hostId, { state: next, loaded: new Set() });
     else host.state = next;
-    if (next === 'defunct') table.millrace_host_deaths_total.inc();
+    if (next === 'defunct') deaths.add(1);
   }
 
   function change(event: HostEvent, kind: NonNullable<HostEvent['change']>): void {
     const { model = otherValue, version = otherValue } = event;
-    loads(model)(version)(kind).inc();
+    loads(model)(version)(kind).add(1);
     const loaded = hosts.get(event.hostId)?.loaded;
     if (loaded === undefined) return;
     const before = loaded.size;
     if (kind === 'loaded') loaded.add(`${model}/${version}`);
     if (kind === 'unloaded') loaded.delete(`${model}/${version}`);
-    table.millrace_loaded_versions.inc(loaded.size - before);
+    loadedVersions.add(loaded.size - before);
   }
 
   return (event) => {
@@ -216,5 +223,5 @@ function hostRecorder(table: Table): (event: HostEvent) => void {
 
 function faultRecorder(table: Table): (event: FaultEvent) => void {
   const components = memo((component) => table.millrace_faults_total.labels(component));
-  return (event) => components(event.component).inc();
+  return (event) => components(event.component).add(1);
 }
