@@ -14,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 import common
 
 FEATURE_COUNT = 5
+# The instance of the API's own example request: no real wine, but it must have an answer.
+DOCUMENTED = [1.5, 2.0, 3.1, 4.2, 5.0]
 DESCRIPTIONS = {
     "alcohol": "Alcohol, per cent by volume",
     "malic_acid": "Malic acid, g/l",
@@ -68,6 +70,7 @@ def main():
     common.same("label", output, found[0])
     common.same("probabilities", probabilities, found[1])
 
+    [documented] = fitted.predict(common.float32([DOCUMENTED]))
     inputs = [[common.number(v) for v in row] for row in x]
     manifest = {
         "schema_version": 1,
@@ -81,6 +84,7 @@ def main():
         "examples": [
             {"inputs": inputs[0], "output": output[0]},
             {"inputs": dict(zip(names, inputs[-1])), "output": output[-1]},
+            {"inputs": DOCUMENTED, "output": documented},
         ],
     }
     readme = f"""
@@ -100,10 +104,16 @@ development installation.
 {common.body(inputs[0], return_probability=True)}
 ```
 
-The same by name:
+The same instance by feature name:
 
 ```json
 {common.body(dict(zip(names, inputs[0])))}
+```
+
+The API's own example request, which is no real wine (it has 1.5 % alcohol), is answered `{documented}`:
+
+```json
+{common.body(DOCUMENTED, return_probability=True)}
 ```
 """
     common.save("wine", model, manifest, readme, inputs, output, probabilities, labels)
