@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Model, ModelVersion } from './model-version.ts';
 
 export type PutVersionOutcome =
@@ -29,3 +30,11 @@ export interface ModelStore {
 }
 
 export type VersionDraft = Omit<ModelVersion, 'version'> & { readonly version: string | null };
+
+/** What makes two registrations one version: the same bytes under the same manifest, whatever its key order. */
+export function isSameVersion(
+  known: Pick<ModelVersion, 'digest' | 'manifest'>,
+  other: Pick<ModelVersion, 'digest' | 'manifest'>,
+): boolean {
+  return known.digest === other.digest && isDeepStrictEqual(known.manifest, other.manifest);
+}
