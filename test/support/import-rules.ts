@@ -80,7 +80,10 @@ const vendors: Readonly<
   pino: { values: /^src\/telemetry\//, why: 'the core publishes to channels and knows no logger' },
   'prom-client': { values: /^src\/telemetry\//, why: 'the core publishes to channels and knows no metric' },
   'swagger-ui-dist': { values: /^src\/api\//, why: 'only the docs page serves it' },
-  ulid: { values: /^src\/(queues|api)\//, why: 'ids are made where jobs and requests begin' },
+  ulid: {
+    values: /^src\/(queues|api|workers)\//,
+    why: 'ids are made where jobs, requests and workers begin',
+  },
   yaml: {
     values: /^src\/(settings\.ts|registry\/|dev\/)/,
     why: 'settings and manifests are what is written by hand',
@@ -96,8 +99,12 @@ const pureFiles =
   /^src\/(deadline|queues\/batch-former|telemetry\/fault-limiter|telemetry\/redaction|workers\/host-state|registry\/version-state)\.ts$|^src\/(tensors|processing)\//;
 const impurePattern =
   /\b(Date\.now|new Date\(\)|performance\.now|process\.hrtime|Math\.random|setTimeout|setInterval|setImmediate)\b/;
-/** src/dev/ hands its environment on to the programs that it starts, and needs the home before settings load. */
-const envReaders = /^src\/(settings\.ts$|dev\/)/;
+/**
+ * Beside settings.ts: src/dev/ hands its environment on to the programs that it starts and needs the home before
+ * settings load; a worker's main picks the few variables (PATH, TMPDIR, …) that its hosts get, so that they do
+ * not get the rest.
+ */
+const envReaders = /^src\/(settings\.ts$|dev\/|workers\/main\.ts$)/;
 
 /** Every breach of the rules, one readable line each, with the reason for the rule. */
 export function checkImports(files: readonly SourceFile[]): string[] {
