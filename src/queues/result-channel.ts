@@ -1,4 +1,4 @@
-import type { InferenceResult } from './result.ts';
+import type { InferenceResult, ResultOutcome } from './result.ts';
 
 /** Port, API side: one subscription a process, demultiplexed by job id. */
 export interface ResultReceiver {
@@ -8,9 +8,9 @@ export interface ResultReceiver {
    * Registers a waiter. MUST be called before the job is added. `settle` is called at most once, also when
    * the subscription was lost and the result had to be read back.
    */
-  expect(jobId: string, settle: (result: InferenceResult) => void): void;
-  /** Drops a waiter; a result that comes later is counted as late and ignored. */
-  forget(jobId: string): void;
+  expect(jobId: string, settle: (outcome: ResultOutcome) => void): void;
+  /** Drops a waiter. `late` is called if its result comes after all: at most once, and only while it is remembered. */
+  forget(jobId: string, late: () => void): void;
   /** True while the subscription stands. */
   readonly connected: boolean;
   close(): Promise<void>;

@@ -1,0 +1,175 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'bullmq';
+import type { Job } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { channels } from '../channels.ts';
+import type { FaultEvent } from '../channels.ts';
+import { MillraceError, toErrorRecord, toMillraceError } from '../errors.ts';
+import type { JobConsumer, TakenJob } from './job-queue.ts';
+import { decodeJob } from './job.ts';
+import type { InferenceJob, Lane } from './job.ts';
+import { laneName } from './lanes.ts';
+import type { RedisKeys } from './lanes.ts';
+import type { ResultPublisher } from './result-channel.ts';
+import { resultSchemaVersion } from './result.ts';
+
+export interface BullmqConsumerOptions {
+  /** A connection of role `blocking`. BullMQ duplicates it once for its blocking reads. Stays the caller's. */
+  readonly connection: Redis;
+  /** A connection of role `command`, for payloads that lie apart. Stays the caller's. */
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly pool: string;
+  readonly lane: Lane;
+  readonly concurrency: number;
+  /** A dead worker's jobs start elsewhere after at most `lockMs` + 2 × `stalledIntervalMs`. */
+  readonly lockMs: number;
+  readonly stalledIntervalMs: number;
+  /** Answers for jobs that cannot be run: unreadable ones, and those whose payload is gone. */
+  readonly publisher: ResultPublisher;
+  readonly workerId: string;
+}
+
+/**
+ * BullMQ counts stalls of every job that a dying worker held, guilty or not, and at its limit fails them without
+ * honouring `attempts`. So the limit is out of the way, and `startCount` tells the worker which job to suspect.
+ */
+const stalledCountMax = 1_000_000;
+/** Seconds of one blocking read; must stay below the silence after which a blocking socket is replaced (15 s). */
+const drainDelayS = 5;
+/** BullMQ's own 15 s would be the first pause after a connection error. */
+const retryDelayMs = 500;
+
+type Run = (taken: TakenJob) => Promise<void>;
+
+export function createBullmqConsumer(options: BullmqConsumerOptions): JobConsumer {
+  return new BullmqConsumer(options);
+}
+
+class BullmqConsumer implements JobConsumer {
+  readonly #options: BullmqConsumerOptions;
+  readonly #name: string;
+  #worker: Worker | undefined;
+  #draining: Promise<void> | undefined;
+
+  constructor(options: BullmqConsumerOptions) {
+    this.#options = options;
+    this.#name = laneName(options.pool, options.lane);
+  }
+
+  async start(run: Run): Promise<void> {
+    const { connection, keys, concurrency, lockMs, stalledIntervalMs } = this.#options;
+    // Three parameters: that is how BullMQ knows that it must make a signal.
+    const process = async (job: Job, _token: string | undefined, signal?: AbortSignal): Promise<void> => {
+      try {
+        await this.#process(job, signal, run);
+      } catch (error) {
+        this.#publishFault(`The job ${job.id} was not settled`, error);
+        // BullMQ stores the message with the failed job: a code says enough, and no data can be in it.
+        throw new Error(toMillraceError(error).code);
+      }
+    };
+    const worker = new Worker(this.#name, process, {
+      connection,
+      prefix: keys.bullmq,
+      autorun: false,
+      concurrency,
+      lockDuration: lockMs,
+      stalledInterval: stalledIntervalMs,
+      maxStalledCount: stalledCountMax,
+      drainDelay: drainDelayS,
+      runRetryDelay: retryDelayMs,
+    });
+    worker.on('error', (error) => this.#publishFault('The lane reported an error', error));
+    worker.on('lockRenewalFailed', (jobIds) => {
+      for (const jobId of jobIds) worker.cancelJob(jobId, 'lock lost');
+    });
+    this.#worker = worker;
+    await worker.waitUntilReady();
+    void worker.run().catch((error: unknown) => this.#publishFault('The lane is no longer served', error));
+  }
+
+  async drain(graceMs: number): Promise<'drained' | 'abandoned'> {
+    const worker = this.#worker;
+    if (worker === undefined) return 'drained';
+    // Locks are renewed until the last job is settled.
+    this.#draining ??= worker.close();
+    const grace = new AbortController();
+    const outcome = await Promise.race([
+      this.#draining.then(() => 'drained' as const),
+      delay(graceMs, 'abandoned' as const, { signal: grace.signal }).catch(() => 'abandoned' as const),
+    ]);
+    grace.abort();
+    return outcome;
+  }
+
+  /** Does not wait for jobs in hand: another worker takes them when their locks have expired. */
+  async close(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    if (this.#draining === undefined) await worker.close(true);
+    // BullMQ keeps to the close it has begun, which waits for jobs; the connections can be taken from it.
+    else await worker.getBackend().close(true);
+  }
+
+  async #process(job: Job, signal: AbortSignal | undefined, run: Run): Promise<void> {
+    const decoded = decodeJob(job.data);
+    if (decoded.kind === 'unreadable') {
+      this.#publishFault('A job was dropped', decoded.error);
+    } else if (decoded.kind === 'refused') {
+      this.#publishFault('A job was refused', decoded.error);
+      await this.#refuse(decoded);
+    } else {
+      const readable = decoded.payloadApart ? await this.#fetchPayload(decoded.job) : decoded.job;
+      if (readable === undefined) return;
+      // BullMQ makes a signal for every processor that takes one; without it the job would be out of our hands.
+      if (signal === undefined) throw new Error('BullMQ gave no signal. This is a bug.');
+      await run({ job: readable, startCount: job.attemptsStarted, signal });
+      if (decoded.payloadApart) this.#dropPayload(readable.id);
+    }
+  }
+
+  async #fetchPayload(job: InferenceJob): Promise<InferenceJob | undefined> {
+    const payload = await this.#options.redis.getBuffer(this.#options.keys.payload(job.id));
+    if (payload !== null) return { ...job, payload };
+    // Its time to live is longer than any deadline, so nobody may wait any more; whoever does can try again.
+    const error = new MillraceError('service_unavailable', 'The tensors of the job are gone');
+    await this.#refuse({ id: job.id, replyTo: job.replyTo, entryCount: job.entries.length, error });
+    return undefined;
+  }
+
+  /** Without this the key would lie there for its whole time to live. */
+  #dropPayload(jobId: string): void {
+    const { redis, keys } = this.#options;
+    redis.unlink(keys.payload(jobId)).catch(() => undefined);
+  }
+
+  async #refuse(refused: Refused): Promise<void> {
+    const error = toErrorRecord(refused.error);
+    await this.#options.publisher.publish(refused.replyTo, {
+      schemaVersion: resultSchemaVersion,
+      id: refused.id,
+      workerId: this.#options.workerId,
+      failures: Array.from({ length: refused.entryCount }, (_, entryIndex) => ({
+        entryIndex,
+        reason: 'failed',
+        error,
+      })),
+      tensors: new Map(),
+      timings: { queueMs: 0, waitMs: 0, runMs: 0 },
+      batchRows: 0,
+    });
+  }
+
+  #publishFault(message: string, error: unknown): void {
+    const component = `job-consumer ${this.#name}`;
+    channels.fault.publish({ component, message, error } satisfies FaultEvent);
+  }
+}
+
+interface Refused {
+  readonly id: string;
+  readonly replyTo: string;
+  readonly entryCount: number;
+  readonly error: MillraceError;
+}

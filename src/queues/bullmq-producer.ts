@@ -1,0 +1,119 @@
+import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { channels } from '../channels.ts';
+import type { FaultEvent } from '../channels.ts';
+import { MillraceError } from '../errors.ts';
+import type { JobProducer } from './job-queue.ts';
+import { encodeJob } from './job.ts';
+import type { InferenceJob, Lane } from './job.ts';
+import { laneName, lanesOpenMax } from './lanes.ts';
+import type { RedisKeys } from './lanes.ts';
+import { redisUnavailable } from './redis-failure.ts';
+
+export interface BullmqProducerOptions {
+  /** A connection of role `command`: its command timeout bounds `add`. Stays the caller's. */
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  /** Larger payloads lie under their own key: BullMQ's Lua copies a job's data several times. */
+  readonly payloadInlineBytesMax: number;
+  readonly payloadTtlMs: number;
+  readonly eventsKeptMax: number;
+  readonly failedKeptMax: number;
+}
+
+/**
+ * Runs of `run` that may reject before BullMQ gives a job up. A run only rejects when its result could not be
+ * published, so every attempt after an outage has a fair chance; the deadline ends the waiting anyway.
+ */
+const attemptsMax = 3;
+
+export function createBullmqProducer(options: BullmqProducerOptions): JobProducer {
+  return new BullmqProducer(options);
+}
+
+class BullmqProducer implements JobProducer {
+  readonly #options: BullmqProducerOptions;
+  readonly #queues = new Map<string, Queue>();
+  #closed = false;
+
+  constructor(options: BullmqProducerOptions) {
+    this.#options = options;
+  }
+
+  async add(job: InferenceJob): Promise<void> {
+    const { redis, keys, payloadInlineBytesMax, payloadTtlMs } = this.#options;
+    const queue = this.#queue(job.pool, job.lane);
+    const apart = job.payload.byteLength > payloadInlineBytesMax;
+    const adding = queue.add('infer', encodeJob(job, apart), { jobId: job.id });
+    try {
+      if (!apart) {
+        await adding;
+        return;
+      }
+      // Both at once: BullMQ waits a turn before it sends, so on this connection the payload goes first, and a
+      // worker that is faster still finds it. If it was refused, the worker answers that it is gone.
+      const { buffer, byteOffset, byteLength } = job.payload;
+      const payload = Buffer.from(buffer, byteOffset, byteLength);
+      await Promise.all([redis.set(keys.payload(job.id), payload, 'PX', payloadTtlMs), adding]);
+    } catch (error) {
+      throw redisUnavailable(error);
+    }
+  }
+
+  async depth(pool: string, lane: Lane): Promise<number> {
+    try {
+      return await this.#queue(pool, lane).getWaitingCount();
+    } catch (error) {
+      throw redisUnavailable(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const queues = [...this.#queues.values()];
+    this.#queues.clear();
+    await Promise.allSettled(queues.map((queue) => queue.close()));
+  }
+
+  #queue(pool: string, lane: Lane): Queue {
+    const { redis } = this.#options;
+    // Checked here because BullMQ's own calls would wait for a connection, however long that takes.
+    if (this.#closed || redis.status !== 'ready')
+      throw redisUnavailable(new Error(`Redis is ${redis.status}`));
+    const name = laneName(pool, lane);
+    const open = this.#queues.get(name);
+    if (open !== undefined) return open;
+    if (this.#queues.size >= lanesOpenMax)
+      throw new MillraceError('service_unavailable', `More than ${lanesOpenMax} lanes are in use`);
+    const queue = openQueue(name, this.#options);
+    this.#queues.set(name, queue);
+    return queue;
+  }
+}
+
+function openQueue(name: string, options: BullmqProducerOptions): Queue {
+  const queue = new Queue(name, {
+    connection: options.redis,
+    prefix: options.keys.bullmq,
+    // Else a Queue that is made while Redis goes away would wait, or stay broken, for ever.
+    skipWaitingForReady: true,
+    skipVersionCheck: true,
+    streams: { events: { maxLen: options.eventsKeptMax } },
+    defaultJobOptions: {
+      attempts: attemptsMax,
+      removeOnComplete: true,
+      removeOnFail: { count: options.failedKeptMax },
+      // Neither log lines nor stacks of a run belong in Redis.
+      keepLogs: 0,
+      stackTraceLimit: 0,
+    },
+  });
+  queue.on('error', (error) => {
+    channels.fault.publish({
+      component: 'job-producer',
+      message: `The lane ${name} reported an error`,
+      error,
+    } satisfies FaultEvent);
+  });
+  return queue;
+}

@@ -1,0 +1,51 @@
+import { MillraceError } from '../errors.ts';
+import type { Lane } from './job.ts';
+
+/** Most lanes that one process opens: 32 pools of two lanes. A pool name comes from a manifest, so it is bounded. */
+export const lanesOpenMax = 64;
+
+/** Letters, digits, dot, dash, underscore: BullMQ refuses `:` in a queue name, `{}` would move the hash tag. */
+const poolPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Name of the BullMQ queue of a pool's lane, as in `default.online`. Throws `invalid_input` for a bad pool name. */
+export function laneName(pool: string, lane: Lane): string {
+  if (!poolPattern.test(pool))
+    throw new MillraceError('invalid_input', 'The name of the pool is not valid', {
+      details: [{ path: 'pool', expected: `a name like ${poolPattern.source}`, found: pool.slice(0, 80) }],
+    });
+  return `${pool}.${lane}`;
+}
+
+/** Names of everything that the queues keep in Redis. docs/protocol.md lists them with their lives. */
+export interface RedisKeys {
+  /** BullMQ's `prefix`: it keeps its own keys under `<bullmq>:<laneName>:`. */
+  readonly bullmq: string;
+  /** Packed tensors of a job that are too large to travel in it. */
+  payload(jobId: string): string;
+  /** Pub/sub channel of the results for one API process. */
+  resultChannel(replyTo: string): string;
+  /** Hash of job id → result frame: what that process has not acknowledged yet. */
+  resultHash(replyTo: string): string;
+  /** Tensors of a result that are too large for the frame. */
+  resultTensors(replyTo: string, jobId: string): string;
+  /** Sorted set of worker ids by the time (Redis clock, ms) at which their heartbeat expires. */
+  readonly workers: string;
+  worker(workerId: string): string;
+  /** Pub/sub channel of heartbeats and withdrawals. */
+  readonly workerChannel: string;
+}
+
+/** The braces are a hash tag: in a cluster all keys of one installation share a slot, which BullMQ's Lua needs. */
+export function createRedisKeys(prefix: string): RedisKeys {
+  const tag = `{${prefix}}`;
+  return {
+    bullmq: tag,
+    payload: (jobId) => `${tag}:payload:${jobId}`,
+    resultChannel: (replyTo) => `${tag}:results:${replyTo}`,
+    resultHash: (replyTo) => `${tag}:results:${replyTo}`,
+    resultTensors: (replyTo, jobId) => `${tag}:results:${replyTo}:${jobId}`,
+    workers: `${tag}:workers`,
+    worker: (workerId) => `${tag}:worker:${workerId}`,
+    workerChannel: `${tag}:workers`,
+  };
+}
