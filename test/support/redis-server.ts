@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findRedisBinary } from '../../src/dev/find-redis.ts';
+import { freePort } from '../../src/dev/ports.ts';
+
+export { freePort };
 
 /** A redis-server of the test's own, on a free loopback port, with its data in a temporary folder. */
 export interface TestRedis {
@@ -17,16 +19,6 @@ export interface TestRedis {
   /** A new server on the same port with the same data. */
   restart(): Promise<void>;
   stop(): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** `extra` are further arguments of redis-server, as in `['--maxmemory', '16mb']`. AOF everysec is on. */
@@ -64,7 +56,9 @@ async function launch(port: number, dir: string, extra: readonly string[]): Prom
     '--appendonly',
     'yes',
   ];
-  const child = spawn('redis-server', [...args, '--enable-debug-command', 'yes', ...extra], {
+  const binary = await findRedisBinary(process.env['PATH'] ?? '');
+  if (binary === undefined) throw new Error('no redis-server or valkey-server on the PATH');
+  const child = spawn(binary.path, [...args, '--enable-debug-command', 'yes', ...extra], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let log = '';
