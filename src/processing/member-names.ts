@@ -21,18 +21,16 @@ export function namesRefusal(
   const { known, required, what } = names;
   const places: ErrorPlace[] = [];
   for (const name of required)
-    if (!Object.hasOwn(object, name))
+    if (!Object.hasOwn(object, name) && places.length < placesMax)
       places.push({ path: memberPath(path, name), expected: `a value for this ${what}`, found: 'nothing' });
-  for (const name of Object.keys(object))
+  for (const name of Object.keys(object)) {
+    if (places.length === placesMax) break;
     if (!known.includes(name)) places.push(unknownName(name, known, what, memberPath(path, name)));
-  const first = places[0] as ErrorPlace;
-  return new MillraceError(
-    'invalid_input',
-    `${first.path}: expected ${first.expected}, found ${first.found}`,
-    {
-      details: places.slice(0, placesMax),
-    },
-  );
+  }
+  const { path: place, expected, found } = places[0] as ErrorPlace;
+  return new MillraceError('invalid_input', `${place}: expected ${expected}, found ${found}`, {
+    details: places,
+  });
 }
 
 export function unknownName(name: string, known: readonly string[], what: string, path: string): ErrorPlace {

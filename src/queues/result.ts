@@ -28,8 +28,8 @@ export interface ResultTimings {
  * - classification: `label` (INT32 index into the version's labels, or the raw label tensor where labels are
  *   unknown; shape [N]) and, when the model gives them, `probabilities` (FP32 or FP64, shape [N, C]);
  * - regression: `value` ([N] or [N, K]);
- * - tensor: the graph's output names;
- * plus any outputs that were asked for by name.
+ * - tensor: the names of the outputs of the graph and of post-processing.
+ * Where outputs were asked for by name: exactly those, as they are, under their own names.
  */
 export interface InferenceResult {
   readonly schemaVersion: typeof resultSchemaVersion;

@@ -19,11 +19,6 @@ export function unpackRow(tensor: Tensor, row: number): JsonValue {
   return nested(tensor, 1, row * rowElementCount, rowElementCount);
 }
 
-/** The whole tensor as nested arrays; the bare element for a scalar. */
-export function unpackTensor(tensor: Tensor): JsonValue {
-  return tensor.shape.length === 0 ? elementAt(tensor, 0) : nested(tensor, 0, 0, tensor.data.length);
-}
-
 function nested(tensor: Tensor, axis: number, from: number, count: number): readonly JsonValue[] {
   const length = tensor.shape[axis] as number;
   if (axis === tensor.shape.length - 1) return elements(tensor, from, length);
@@ -54,7 +49,7 @@ export function elementAt(tensor: Tensor, index: number): JsonValue {
   return datatype === 'BOOL' ? element === 1 : element;
 }
 
-export function jsonFloat64(value: number): number | string {
+function jsonFloat64(value: number): number | string {
   return Number.isFinite(value) ? value : String(value);
 }
 

@@ -10,13 +10,13 @@ export function refusal(path: string, expected: string, found: string): Millrace
   });
 }
 
-/** Path of a member: `inputs.image`, or `inputs["X:0"]` where a dot would mislead. */
+/** Path of a member: `inputs.image`, or `inputs["X:0"]` where a dot would mislead or the name is long. */
 export function memberPath(path: string, name: string): string {
   return path + memberSuffix(name);
 }
 
 export function memberSuffix(name: string): string {
-  return /^[A-Za-z_][\w-]*$/.test(name) ? `.${name}` : `[${quote(name)}]`;
+  return /^[A-Za-z_][\w-]{0,39}$/.test(name) ? `.${name}` : `[${quote(name)}]`;
 }
 
 /** A caller's string for a message: JSON-escaped (no control characters) and short. */

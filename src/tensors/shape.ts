@@ -9,14 +9,6 @@ export function isFixed(shape: readonly number[]): boolean {
   return shape.every((dimension) => dimension >= 0);
 }
 
-/** Whether a concrete shape is one that a declared shape (which may hold -1) allows. */
-export function matchesShape(declared: readonly number[], concrete: readonly number[]): boolean {
-  return (
-    declared.length === concrete.length &&
-    declared.every((dimension, axis) => dimension < 0 || dimension === concrete[axis])
-  );
-}
-
 /** Whether two shapes differ at most in axis 0. */
 export function sameRowShape(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false;
