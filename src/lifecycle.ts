@@ -127,9 +127,8 @@ export function installSignals(lifecycle: Lifecycle, options: SignalOptions): ()
     }, options.graceMs);
     // The bound must not itself keep a process alive that has nothing left to do.
     grace.unref();
-    lifecycle.stop().then(removeSupervision, (error: unknown) => {
+    lifecycle.stop().catch((error: unknown) => {
       process.exitCode = 1;
-      removeSupervision();
       fault('stopped with errors', error);
     });
   }
@@ -146,9 +145,13 @@ export function installSignals(lifecycle: Lifecycle, options: SignalOptions): ()
   const removeSupervision = options.supervised
     ? watchLauncher(() => begin('the launcher is gone', 0))
     : ignore;
+  // Also where no signal stops it: a process that could not start must not wait for its launcher to end.
+  const onStopping = () => void lifecycle.stop().then(removeSupervision, removeSupervision);
+  lifecycle.stopping.addEventListener('abort', onStopping, { once: true });
 
   return () => {
     clearTimeout(grace);
+    lifecycle.stopping.removeEventListener('abort', onStopping);
     for (const signal of signals) process.off(signal, onSignal);
     process.off('SIGINT', ignore);
     process.off('uncaughtException', onUncaught);

@@ -24,7 +24,7 @@ export function greeting({ apiUrl, apiKey, keyFile }: GreetingOptions): readonly
 /** The example has no single quote in it, and neither has a key. */
 export function curlLine(apiUrl: string, apiKey: string): string {
   const headers = `-H 'X-API-Key: ${apiKey}' -H 'Content-Type: application/json'`;
-  return `curl -s ${apiUrl}/api/v1/predict ${headers} -d '${exampleBody}'`;
+  return `curl -s -w '\\n' ${apiUrl}/api/v1/predict ${headers} -d '${exampleBody}'`;
 }
 
 /** An address that a program on this machine can use: a server on all addresses is reached through loopback. */

@@ -1,0 +1,117 @@
+import { expect } from 'chai';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { portProblem } from '../../src/dev/ports.ts';
+import { until } from '../../src/dev/readiness.ts';
+import { parseRunFile } from '../../src/run-file.ts';
+import { launch } from '../support/launched.ts';
+import type { Launched } from '../support/launched.ts';
+import { isAlive } from '../support/processes.ts';
+import { freePort } from '../support/redis-server.ts';
+import { redisUrl } from '../support/services.ts';
+
+/** Longer than a graceful stop and the kill after it. */
+const endMs = 20_000;
+
+describe('the launcher', function () {
+  this.timeout(60_000);
+  let home: string;
+  let port: number;
+  let system: Launched | undefined;
+
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), 'millrace launcher '));
+    port = await freePort();
+  });
+  afterEach(async () => {
+    system?.signal('SIGTERM');
+    await system?.ended();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  function start(env: Readonly<Record<string, string>> = {}): Launched {
+    system = launch({ MILLRACE_HOME: home, MILLRACE_PORT: String(port), ...env });
+    return system;
+  }
+
+  it('takes all its children with it when it is killed, and starts again from what it left', async () => {
+    const first = start();
+    await first.ready();
+    const processes = first.descendants();
+    const { redisUrl: leftUrl } = parseRunFile(home)!;
+    const key = await readFile(join(home, 'dev-key'), 'utf8');
+    first.signal('SIGKILL');
+    expect(await first.ended()).to.equal('SIGKILL');
+    await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
+    expect(await portProblem('127.0.0.1', port)).to.equal(undefined);
+
+    expect(parseRunFile(home)).to.include({ redisUrl: leftUrl });
+    const second = start();
+    await second.ready();
+    expect(parseRunFile(home)?.redisUrl).not.to.equal(leftUrl);
+    expect(await readFile(join(home, 'dev-key'), 'utf8')).to.equal(key);
+    second.signal('SIGTERM');
+    expect(await second.ended()).to.equal(0);
+  });
+
+  it('uses the Redis that it is given and leaves it running, and takes two signals in a row for one', async () => {
+    const started = start({ MILLRACE_REDIS_URL: redisUrl(), MILLRACE_REDIS_PREFIX: 'launcher-test' });
+    await started.ready();
+    expect(() => started.child('redis-server')).to.throw('no process redis-server');
+    const processes = started.descendants();
+    started.signal('SIGINT');
+    started.signal('SIGINT');
+    expect(await started.ended()).to.equal(0);
+    expect(started.output).to.include('stopped');
+    expect(processes.filter(isAlive)).to.deep.equal([]);
+  });
+
+  it('ends at once, with all its children, at a later second signal', async () => {
+    const started = start();
+    await started.ready();
+    const processes = started.descendants();
+    // An API that does not react keeps the stop from ending by itself.
+    process.kill(started.child('src/api/main.ts'), 'SIGSTOP');
+    started.signal('SIGTERM');
+    const impatient = performance.now() + 600;
+    await until(async () => performance.now() > impatient, AbortSignal.timeout(endMs));
+    started.signal('SIGTERM');
+    expect(await started.ended()).to.equal(1);
+    await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
+  });
+
+  it('names the port and its setting when a stranger has it', async () => {
+    const stranger = createServer().listen(port, '127.0.0.1');
+    await once(stranger, 'listening');
+    const started = start();
+    expect(await started.ended()).to.equal(1);
+    expect(started.output).to.match(
+      new RegExp(`Port ${port} on 127.0.0.1 is taken by another program: set MILLRACE_PORT to a free one`),
+    );
+    stranger.close();
+    await once(stranger, 'close');
+  });
+
+  it('says what is wrong with the Redis that it is given', async () => {
+    const started = start({ MILLRACE_REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+    expect(await started.ended()).to.equal(1);
+    expect(started.output).to.match(/The Redis that MILLRACE_REDIS_URL names cannot be used: .*ECONNREFUSED/);
+    expect(started.output).not.to.include('    at ');
+  });
+
+  it('shows the end of the log of a child that does not start', async () => {
+    const started = start({ MILLRACE_API_ADMIN_HOST: '192.0.2.1' });
+    expect(await started.ended()).to.equal(1);
+    expect(started.output).to.match(/EADDRNOTAVAIL[^]*The api did not start \(exit code 1\); its log is /);
+    expect(started.descendants()).to.deep.equal([]);
+  });
+
+  it('refuses settings that are wrong with their own words', async () => {
+    const started = start({ MILLRACE_PROT: '1' });
+    expect(await started.ended()).to.equal(1);
+    expect(started.output).to.match(/MILLRACE_PROT .*such as MILLRACE_PORT/);
+  });
+});

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/dev/package-root.ts';
+import { commandOf, descendantsOf } from './processes.ts';
+
+/** A running `npm start`, without npm. */
+export interface Launched {
+  readonly pid: number;
+  readonly output: string;
+  /** Resolves at the line `ready …`. Rejects, with the output, when it ends before. */
+  ready(): Promise<void>;
+  /** Resolves once the output matches. Rejects when it ends before. */
+  said(pattern: RegExp): Promise<void>;
+  /** Its process ids, by script or program: `src/api/main.ts`, `redis-server`. */
+  child(part: string): number;
+  /** The ids of all processes below it. */
+  descendants(): readonly number[];
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code, or the signal that ended it. */
+  ended(): Promise<number | NodeJS.Signals>;
+}
+
+export function launch(env: Readonly<Record<string, string>>): Launched {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_'));
+  const child = spawn(process.execPath, [join(packageRoot, 'src/dev/main.ts')], {
+    cwd: packageRoot,
+    env: {
+      ...Object.fromEntries(inherited),
+      MILLRACE_API_ADMIN_PORT: '0',
+      MILLRACE_WORKER_ADMIN_PORT: '0',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const readers = new Set<() => void>();
+  const notify = () => {
+    for (const reader of readers) reader();
+  };
+  const read = (chunk: string) => {
+    output += chunk;
+    notify();
+  };
+  child.stdout.setEncoding('utf8').on('data', read);
+  child.stderr.setEncoding('utf8').on('data', read);
+  let isOver = false;
+  const over = once(child, 'close').then(([code, signal]) => {
+    isOver = true;
+    notify();
+    return (code ?? signal) as number | NodeJS.Signals;
+  });
+
+  function said(pattern: RegExp): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const reader = () => {
+        const matches = pattern.test(output);
+        if (!matches && !isOver) return;
+        readers.delete(reader);
+        if (matches) resolve();
+        else reject(new Error(`ended before it said ${pattern}:\n${output}`));
+      };
+      readers.add(reader);
+      reader();
+    });
+  }
+
+  return {
+    pid: child.pid!,
+    get output() {
+      return output;
+    },
+    said,
+    ready: () => said(/^ready /m),
+    child(part) {
+      const found = descendantsOf(child.pid!).find((pid) =>
+        commandOf(pid)
+          .split(' ')
+          .some((word) => word.endsWith(part)),
+      );
+      if (found === undefined) throw new Error(`no process ${part} below the launcher`);
+      return found;
+    },
+    descendants: () => descendantsOf(child.pid!),
+    signal: (signal) => void child.kill(signal),
+    ended: () => over,
+  };
+}
