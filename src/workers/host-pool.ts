@@ -1,0 +1,245 @@
+import type { MillraceError } from '../errors.ts';
+import type { Lane } from '../queues/job.ts';
+import { encodeTensors } from '../tensors/binary-codec.ts';
+import type { NamedTensors } from '../tensors/tensor.ts';
+import { HostSlot } from './host-slot.ts';
+import type { HostLoss, HostRunOutcome } from './model-host.ts';
+import { Residents } from './residents.ts';
+import type { LoadSpec } from './residents.ts';
+import { RunQueue } from './run-queue.ts';
+
+export interface HostPoolOptions {
+  readonly hostCount: number;
+  readonly hostEntry: string;
+  readonly hostEnv: Readonly<Record<string, string>>;
+  readonly startTimeoutMs: number;
+  readonly loadTimeoutMs: number;
+  readonly runTimeoutMs: number;
+  /** How long after its deadline a run is left alone before its host counts as hung. */
+  readonly hungGraceMs: number;
+  readonly restartDelayMsMax: number;
+  /** The shared clock. */
+  readonly nowMs: () => number;
+}
+
+export interface PoolRun {
+  readonly key: string;
+  readonly lane: Lane;
+  readonly outputs: readonly string[] | null;
+  readonly tensors: NamedTensors;
+  /** Of the shared clock. Past it a run that waits is dropped and a host at work on it counts as hung. */
+  readonly deadlineMs: number;
+}
+
+export type RunOutcome =
+  /** `startedAtMs`: on the shared clock, when a host got it. */
+  | {
+      readonly kind: 'ran';
+      readonly tensors: NamedTensors;
+      readonly runMs: number;
+      readonly startedAtMs: number;
+    }
+  | { readonly kind: 'failed'; readonly error: MillraceError }
+  /** Its deadline passed while it waited for a host. */
+  | { readonly kind: 'expired' }
+  | { readonly kind: HostLoss };
+
+interface WaitingRun {
+  readonly key: string;
+  readonly lane: Lane;
+  readonly outputs: readonly string[] | null;
+  readonly body: Uint8Array;
+  readonly deadlineMs: number;
+  readonly settle: (outcome: Settled) => void;
+  isSent: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+type Settled = { readonly host: HostRunOutcome; readonly startedAtMs: number } | 'expired';
+
+/** A run is sent ahead, behind another in its host's pipe, only where that one is over within the time a round trip takes to matter. */
+const prefetchRunMsMax = 5;
+const inFlightPerHostMax = 2;
+/** A host that died under a run may have died of something else: once more, then it is the run. */
+const attemptsMax = 2;
+
+/**
+ * The hosts of a worker, and the runs that wait for them. Each resident version is loaded into every host, one
+ * host after the other, so that the others serve meanwhile. A host has one thread: while it loads, it takes no
+ * runs; with a single host, runs wait for the load.
+ */
+export class HostPool {
+  readonly #options: HostPoolOptions;
+  readonly #residents = new Residents();
+  readonly #slots: readonly HostSlot[];
+  readonly #queue = new RunQueue<WaitingRun>();
+  /** Length of the last run by version: decides about prefetching. */
+  readonly #lastRunMs = new Map<string, number>();
+  #reconciling: Promise<void> = Promise.resolve();
+  readonly #whenServing = Promise.withResolvers<void>();
+  #isClosed = false;
+
+  constructor(options: HostPoolOptions) {
+    this.#options = options;
+    const { hostEntry, hostEnv, startTimeoutMs, loadTimeoutMs, restartDelayMsMax } = options;
+    this.#slots = Array.from({ length: options.hostCount }, (_, index) => {
+      return new HostSlot({
+        slotId: `host-${index}`,
+        entry: hostEntry,
+        env: hostEnv,
+        startTimeoutMs,
+        loadTimeoutMs,
+        restartDelayMsMax,
+        residents: this.#residents,
+        onRoom: () => this.#onRoom(),
+      });
+    });
+  }
+
+  /** Starts the hosts; `serving` tells when the first is up. */
+  start(): void {
+    for (const slot of this.#slots) slot.start();
+  }
+
+  /** Resolves when a host is up. While none can be started, hosts are tried again and again. */
+  serving(): Promise<void> {
+    return this.#whenServing.promise;
+  }
+
+  get hostCount(): number {
+    return this.#slots.length;
+  }
+
+  get servingHostCount(): number {
+    return this.#slots.filter((slot) => slot.isServing).length;
+  }
+
+  get busyHostCount(): number {
+    return this.#slots.filter((slot) => slot.inFlightCount > 0).length;
+  }
+
+  /** Pids of the host processes that are alive. */
+  get pids(): readonly number[] {
+    return this.#slots.flatMap((slot) => slot.pid ?? []);
+  }
+
+  /**
+   * Makes a version resident. Resolves when one host holds it; the others follow. Throws the host's error when
+   * it cannot be loaded, `internal_error` when it ended two hosts.
+   */
+  async load(spec: LoadSpec): Promise<void> {
+    const resident = this.#residents.add(spec);
+    void this.#reconcile();
+    await resident.loaded;
+  }
+
+  /** Ends a version's residency; hosts release it one after the other. No run of it may be waiting. */
+  unload(key: string): void {
+    this.#residents.remove(key);
+    this.#lastRunMs.delete(key);
+    void this.#reconcile();
+  }
+
+  /** Whether a version is (or is being made) resident. Versions that end their hosts lose their place. */
+  isResident(key: string): boolean {
+    return this.#residents.has(key);
+  }
+
+  /**
+   * Runs a loaded version on some host. When the host dies under the run, it is tried once more on another;
+   * a second death is the outcome. A run that only waited in the pipe of a dead host goes back to the queue.
+   */
+  async run(run: PoolRun): Promise<RunOutcome> {
+    const body = encodeTensors(run.tensors);
+    for (let attempt = 1; ; ) {
+      const settled = await this.#enqueue(run, body);
+      if (settled === 'expired') return { kind: 'expired' };
+      const { host, startedAtMs } = settled;
+      if (host.kind === 'ran') {
+        this.#lastRunMs.set(run.key, host.runMs);
+        return { kind: 'ran', tensors: host.tensors, runMs: host.runMs, startedAtMs };
+      }
+      if (host.kind === 'failed') return host;
+      if (!host.started) continue;
+      if (host.loss === 'host_hung' || attempt === attemptsMax) return { kind: host.loss };
+      attempt += 1;
+    }
+  }
+
+  /** Stops every host; what still runs is given `graceMs`, what still waits is dropped as expired. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#slots.map((slot) => slot.close(graceMs)));
+    for (;;) {
+      const run = this.#queue.take(() => true);
+      if (run === undefined) return;
+      this.#expire(run);
+    }
+  }
+
+  #enqueue({ key, lane, outputs, deadlineMs }: PoolRun, body: Uint8Array): Promise<Settled> {
+    if (this.#isClosed) return Promise.resolve('expired');
+    return new Promise((settle) => {
+      const run = { key, lane, outputs, body, deadlineMs, settle, isSent: false, timer: undefined };
+      this.#queue.push(run);
+      this.#dispatch();
+      if (!run.isSent) this.#watch(run);
+    });
+  }
+
+  /** While a run waits, a timer stands for its deadline. */
+  #watch(run: WaitingRun): void {
+    const remainingMs = Math.max(0, run.deadlineMs - this.#options.nowMs());
+    run.timer = setTimeout(() => {
+      if (this.#queue.remove(run)) this.#expire(run);
+    }, remainingMs);
+  }
+
+  #expire(run: WaitingRun): void {
+    clearTimeout(run.timer);
+    run.settle('expired');
+  }
+
+  /** Idle hosts first; then one more run behind a short one, so that its host never waits for the pipe. */
+  #dispatch(): void {
+    for (const slot of this.#slots) if (slot.inFlightCount === 0) this.#sendTo(slot, () => true);
+    for (const slot of this.#slots)
+      if (slot.inFlightCount > 0 && slot.inFlightCount < inFlightPerHostMax)
+        this.#sendTo(slot, (run) => this.#isShort(run.key));
+  }
+
+  #isShort(key: string): boolean {
+    const lastRunMs = this.#lastRunMs.get(key);
+    return lastRunMs !== undefined && lastRunMs <= prefetchRunMsMax;
+  }
+
+  #sendTo(slot: HostSlot, wanted: (run: WaitingRun) => boolean): void {
+    const run = this.#queue.take((waiting) => slot.accepts(waiting.key) && wanted(waiting));
+    if (run === undefined) return;
+    clearTimeout(run.timer);
+    run.isSent = true;
+    void this.#send(slot, run);
+  }
+
+  async #send(slot: HostSlot, run: WaitingRun): Promise<void> {
+    const { runTimeoutMs, hungGraceMs, nowMs } = this.#options;
+    const startedAtMs = nowMs();
+    const limitMs = Math.min(runTimeoutMs, Math.max(0, run.deadlineMs - startedAtMs) + hungGraceMs);
+    const { key, outputs, body } = run;
+    const host = await slot.run({ key, outputs, body: [body], limitMs });
+    run.settle({ host, startedAtMs });
+    this.#dispatch();
+  }
+
+  #onRoom(): void {
+    if (this.servingHostCount > 0) this.#whenServing.resolve();
+    this.#dispatch();
+  }
+
+  #reconcile(): Promise<void> {
+    this.#reconciling = this.#reconciling.then(async () => {
+      for (const slot of this.#slots) await slot.reconcile();
+    });
+    return this.#reconciling;
+  }
+}

@@ -1,0 +1,9 @@
+import { Socket } from 'node:net';
+import { serveHost } from './host-process.ts';
+import { createOnnxSession } from './onnx-session.ts';
+
+// A Ctrl-C goes to every process of the terminal; the host's end is the worker's to decide, through the pipes.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+
+await serveHost({ control: new Socket({ fd: 3 }), data: new Socket({ fd: 4 }) }, createOnnxSession);
+process.exit(0);

@@ -1,0 +1,231 @@
+import { getCompileCacheDir } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { ulid } from 'ulid';
+import { channels } from '../channels.ts';
+import type { FaultEvent, NoticeEvent } from '../channels.ts';
+import { createLifecycle, installSignals } from '../lifecycle.ts';
+import { createBullmqConsumer } from '../queues/bullmq-consumer.ts';
+import type { Lane } from '../queues/job.ts';
+import { createRedisKeys } from '../queues/lanes.ts';
+import { createRedisPresenceAnnouncer } from '../queues/redis-presence.ts';
+import { createRedisResultPublisher } from '../queues/redis-result-publisher.ts';
+import { createSharedClock } from '../queues/shared-clock.ts';
+import { createRedis } from '../redis.ts';
+import type { RedisRole } from '../redis.ts';
+import { openEmbeddedStores } from '../registry/embedded.ts';
+import { RedisRegistryChanges } from '../registry/redis-registry-changes.ts';
+import { createResolver } from '../registry/resolver.ts';
+import { redisUrlFromRunFile } from '../run-file.ts';
+import { loadSettings } from '../settings.ts';
+import { startLogger } from '../telemetry/logger.ts';
+import { startMetrics } from '../telemetry/metrics.ts';
+import { startAdminServer } from '../telemetry/server.ts';
+import { usableCores } from './cpu-quota.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { HostPool } from './host-pool.ts';
+import { ModelPool } from './model-pool.ts';
+import { preload, preloadOrder } from './preload.ts';
+import { Worker } from './worker.ts';
+
+const serviceName = 'millrace-worker';
+const workerId = `worker-${ulid()}`;
+const { settings, sources, supervised } = loadSettings();
+const { pool } = settings.worker;
+
+/** Jobs in hand get most of the grace, hosts and connections the rest. */
+const drainMs = settings.shutdown_grace_ms * 0.8;
+const hostStopMs = settings.shutdown_grace_ms * 0.1;
+/** A bare host is up in 0.1 s; on a machine that is short of everything it may take long. */
+const hostStartTimeoutMs = 30_000;
+
+/** Hosts inherit nothing of the environment: no secrets. Compiled code is kept where this process keeps its own. */
+const compileCache = getCompileCacheDir();
+const hostEnv: Readonly<Record<string, string>> =
+  compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache };
+
+const lifecycle = createLifecycle();
+await lifecycle.start(
+  'logger',
+  () => startLogger({ serviceName, level: settings.log.level }),
+  (logger) => logger.stop(),
+);
+installSignals(lifecycle, { graceMs: settings.shutdown_grace_ms, supervised });
+const metrics = await lifecycle.start(
+  'metrics',
+  () => startMetrics({ serviceName, processMetrics: true }),
+  (started) => started.stop(),
+);
+
+const keys = createRedisKeys(settings.redis.prefix);
+const redisUrl =
+  sources['redis.url'] === 'default'
+    ? (redisUrlFromRunFile(settings.home) ?? settings.redis.url)
+    : settings.redis.url;
+const connect = (role: RedisRole): ReturnType<typeof createRedis> =>
+  createRedis(role, {
+    url: redisUrl,
+    connectTimeoutMs: settings.redis.connect_timeout_ms,
+    commandTimeoutMs: settings.redis.command_timeout_ms,
+    retryDelayMsMax: settings.redis.retry_delay_ms_max,
+    onError: (_, error) => fault('redis', `Redis (${role}): ${error.message}`),
+  });
+const [redis, blocking, subscriber] = await lifecycle.start(
+  'redis',
+  () => [connect('command'), connect('blocking'), connect('subscriber')] as const,
+  (clients) => {
+    for (const client of clients) client.disconnect();
+  },
+);
+const clock = await lifecycle.start(
+  'clock',
+  () => createSharedClock({ redis }),
+  (started) => started.close(),
+);
+
+const stores = await lifecycle.start(
+  'registry',
+  () => openEmbeddedStores(settings.home),
+  (opened) => opened.close(),
+);
+const changes = new RedisRegistryChanges({ publisher: redis, subscriber, prefix: settings.redis.prefix });
+const versions = await lifecycle.start(
+  'resolver',
+  async () => {
+    const resolver = createResolver({ store: stores.store, changes, pollMs: settings.registry.poll_ms });
+    await resolver.start();
+    return resolver;
+  },
+  (resolver) => resolver.stop(),
+);
+
+const nowMs = (): number => clock.nowMs();
+const hosts = await lifecycle.start(
+  'hosts',
+  () => {
+    const started = new HostPool({
+      hostCount: settings.worker.hosts === 0 ? usableCores() : settings.worker.hosts,
+      hostEntry: fileURLToPath(new URL('./host/main.ts', import.meta.url)),
+      hostEnv,
+      startTimeoutMs: hostStartTimeoutMs,
+      loadTimeoutMs: settings.worker.load_timeout_ms,
+      runTimeoutMs: settings.worker.run_timeout_ms,
+      hungGraceMs: settings.worker.hung_grace_ms,
+      restartDelayMsMax: settings.worker.host_restart_delay_ms_max,
+      nowMs,
+    });
+    started.start();
+    return started;
+  },
+  (started) => started.close(hostStopMs),
+);
+const models = new ModelPool({
+  hosts,
+  artifacts: stores.artifacts,
+  loadedBytesMax: settings.worker.loaded_bytes_max,
+  loadTimeoutMs: settings.worker.load_timeout_ms,
+  intraOpThreads: settings.worker.run_threads,
+});
+
+const isConsuming: Record<Lane, boolean> = { online: false, bulk: false };
+await lifecycle.start(
+  'admin server',
+  () =>
+    startAdminServer({
+      host: settings.worker.admin_host,
+      port: settings.worker.admin_port,
+      metrics,
+      unreadyReason: () => {
+        if (lifecycle.stopping.aborted) return 'draining';
+        if (redis.status !== 'ready') return 'redis';
+        if (hosts.servingHostCount === 0) return 'hosts';
+        return isConsuming.online && isConsuming.bulk ? undefined : 'starting';
+      },
+    }),
+  (server) => server.close(),
+);
+
+const heartbeat = await lifecycle.start(
+  'heartbeat',
+  () =>
+    new Heartbeat({
+      announcer: createRedisPresenceAnnouncer({ redis, keys, ttlMs: settings.worker.presence_ttl_ms }),
+      intervalMs: settings.worker.heartbeat_ms,
+      describe: () => ({
+        workerId,
+        pool,
+        loaded: models.loadedNames,
+        hostCount: hosts.hostCount,
+        busyHostCount: hosts.busyHostCount,
+        draining: lifecycle.stopping.aborted,
+        sentAtMs: nowMs(),
+      }),
+    }),
+  (started) => started.withdraw(),
+);
+
+const publisher = createRedisResultPublisher({
+  redis,
+  keys,
+  keptMax: settings.results.kept_max,
+  ttlMs: settings.results.ttl_ms,
+  inlineBytesMax: settings.results.inline_bytes_max,
+});
+const worker = new Worker({
+  workerId,
+  hosts,
+  models,
+  versions,
+  publisher,
+  batchRowsMax: settings.coalescer.batch_rows_max,
+  nowMs,
+});
+const concurrency = { online: settings.worker.online_concurrency, bulk: settings.worker.bulk_concurrency };
+const lanes = await lifecycle.start(
+  'lanes',
+  () =>
+    (['online', 'bulk'] as const).map((lane) => ({
+      lane,
+      consumer: createBullmqConsumer({
+        connection: blocking,
+        redis,
+        keys,
+        pool,
+        lane,
+        concurrency: concurrency[lane],
+        lockMs: settings.queue.lock_ms,
+        stalledIntervalMs: settings.queue.stalled_interval_ms,
+        publisher,
+        workerId,
+      }),
+    })),
+  async (started) => {
+    await Promise.all(started.map(({ consumer }) => consumer.drain(drainMs)));
+    await Promise.all(started.map(({ consumer }) => consumer.close()));
+  },
+);
+
+lifecycle.stopping.addEventListener('abort', () => heartbeat.beat());
+const preloadAll = (): Promise<void> =>
+  preload(preloadOrder(versions.models(), pool, settings.default_model), models, lifecycle.stopping);
+
+/** Apart from the rest: hosts or Redis may take their time, and the process must be stoppable meanwhile. */
+async function beginWork(): Promise<void> {
+  await hosts.serving();
+  await preloadAll();
+  versions.onChange(() => void preloadAll());
+  for (const { lane, consumer } of lanes) {
+    if (lifecycle.stopping.aborted) return;
+    await consumer.start((taken) => worker.run(taken));
+    isConsuming[lane] = true;
+  }
+  if (lifecycle.stopping.aborted) return;
+  heartbeat.start();
+  const fields = { worker_id: workerId, pool, hosts: hosts.hostCount, loaded: models.loadedNames };
+  channels.notice.publish({ component: 'worker', message: 'ready', fields } satisfies NoticeEvent);
+}
+
+beginWork().catch((error: unknown) => fault('worker', 'The worker could not begin its work', error));
+
+function fault(component: string, message: string, error?: unknown): void {
+  channels.fault.publish({ component, message, error } satisfies FaultEvent);
+}

@@ -1,0 +1,264 @@
+import { channels } from '../channels.ts';
+import type { FaultEvent, RunEvent } from '../channels.ts';
+import { MillraceError, toMillraceError } from '../errors.ts';
+import { compilePostprocess } from '../processing/postprocess/compile.ts';
+import { compilePreprocess } from '../processing/preprocess/compile.ts';
+import type { TakenJob } from '../queues/job-queue.ts';
+import type { InferenceJob } from '../queues/job.ts';
+import type { ResultPublisher } from '../queues/result-channel.ts';
+import { resultSchemaVersion } from '../queues/result.ts';
+import type { ModelVersion } from '../registry/model-version.ts';
+import { rowCount, sliceRows } from '../tensors/batch.ts';
+import { decodeTensors } from '../tensors/binary-codec.ts';
+import type { NamedTensors } from '../tensors/tensor.ts';
+import type { HostPool } from './host-pool.ts';
+import { isolate } from './isolate.ts';
+import type { Attempt, Part } from './isolate.ts';
+import { dropExpired, failAll, openRows, takeResults } from './live-rows.ts';
+import type { LiveRows } from './live-rows.ts';
+import type { Lease, ModelPool } from './model-pool.ts';
+import { fromRunOutputs, planRuns, toRunInputs } from './run-plan.ts';
+import type { RowRange } from './run-plan.ts';
+
+export interface WorkerOptions {
+  readonly workerId: string;
+  readonly hosts: HostPool;
+  readonly models: ModelPool;
+  readonly versions: VersionSource;
+  readonly publisher: ResultPublisher;
+  /** Most rows in one run of a version whose manifest does not say. */
+  readonly batchRowsMax: number;
+  /** The shared clock. */
+  readonly nowMs: () => number;
+}
+
+/** What the worker needs of the registry's resolver. */
+export interface VersionSource {
+  /** Throws `not_found`. */
+  resolve(model: string, version: string): ModelVersion;
+  refresh(): Promise<void>;
+}
+
+/** A job's way through a worker, with what has been measured on it. */
+interface Passage {
+  readonly taken: TakenJob;
+  readonly takenAtMs: number;
+  /** When the first run began; the time of taking until then. */
+  startedAtMs: number;
+  runMs: number;
+  runRows: number;
+  outcome: RunEvent['outcome'];
+}
+
+/** A third start may be a job that killed two workers: its rows run one by one, so that it takes no neighbour along. */
+const startsSuspected = 3;
+
+/**
+ * What a worker does with a job: drop what expired, load, preprocess, run, isolate what fails, postprocess,
+ * publish. Whoever calls settles the job afterwards.
+ */
+export class Worker {
+  readonly #options: WorkerOptions;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when the answer is published, or when the lock was lost and the answer is another worker's.
+   * Rejects with `service_unavailable` when the answer could not be published: the job must run again.
+   */
+  async run(taken: TakenJob): Promise<void> {
+    const { nowMs, publisher, workerId } = this.#options;
+    const { job, signal } = taken;
+    const takenAtMs = nowMs();
+    const passage: Passage = {
+      taken,
+      takenAtMs,
+      startedAtMs: takenAtMs,
+      runMs: 0,
+      runRows: 0,
+      outcome: 'succeeded',
+    };
+    const rows = dropExpired(await this.#infer(passage), nowMs());
+    this.#report(passage, rows);
+    if (signal.aborted) return;
+    await publisher.publish(job.replyTo, {
+      schemaVersion: resultSchemaVersion,
+      id: job.id,
+      workerId,
+      failures: rows.failures.toSorted((a, b) => a.entryIndex - b.entryIndex),
+      tensors: rows.tensors,
+      timings: timingsOf(passage),
+      batchRows: passage.runRows,
+    });
+  }
+
+  /** Never rejects: what goes wrong is every live entry's failure. */
+  async #infer(passage: Passage): Promise<LiveRows> {
+    const { nowMs } = this.#options;
+    const { job } = passage.taken;
+    let rows: LiveRows = { entries: entriesOf(job), tensors: new Map(), failures: [] };
+    let lease: Lease | undefined;
+    try {
+      rows = dropExpired(openRows(job.entries, decodeTensors(job.payload)), nowMs());
+      if (rows.entries.length === 0) return rows;
+      const version = await this.#resolve(job);
+      lease = await this.#acquire(version, deadlineOf(rows));
+      rows = dropExpired(rows, nowMs());
+      if (lease === undefined || rows.entries.length === 0) return rows;
+      return takeResults(rows, await this.#runAll(passage, rows, version, lease));
+    } catch (error) {
+      const known = toMillraceError(error);
+      if (known.code === 'internal_error') publishFault(`Job ${job.id} of ${job.model} failed`, error);
+      passage.outcome = 'failed';
+      return failAll(rows, known);
+    } finally {
+      lease?.release();
+    }
+  }
+
+  /** The very file that the API saw: a version name is never bound to another, so a difference is a mix-up. */
+  async #resolve({ model, version, servedDigest }: InferenceJob): Promise<ModelVersion> {
+    const { versions } = this.#options;
+    let known: ModelVersion;
+    try {
+      known = versions.resolve(model, version);
+    } catch {
+      await versions.refresh();
+      known = versions.resolve(model, version);
+    }
+    if (known.servedDigest !== servedDigest)
+      throw new MillraceError(
+        'conflict',
+        `${model}/${version} is another file here than where the job was made`,
+      );
+    return known;
+  }
+
+  /** Undefined when the deadline passed first; the version then goes on loading for those who come after. */
+  async #acquire(version: ModelVersion, deadlineMs: number): Promise<Lease | undefined> {
+    const acquired = this.#options.models.acquire(version);
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(undefined), Math.max(0, deadlineMs - this.#options.nowMs()));
+    try {
+      const lease = await Promise.race([acquired, late.promise]);
+      if (lease === undefined)
+        acquired.then(
+          (unused) => unused.release(),
+          () => {},
+        );
+      return lease;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #runAll(
+    passage: Passage,
+    rows: LiveRows,
+    version: ModelVersion,
+    lease: Lease,
+  ): Promise<readonly Part<NamedTensors>[]> {
+    const totalRows = rowCount(rows.tensors);
+    const rowsMax =
+      passage.taken.startCount >= startsSuspected ? 1 : this.#rowsMax(version, passage.taken.job);
+    const ranges = planRuns(totalRows, version.signature.batch, rowsMax);
+    const attempt = (range: RowRange): Promise<Attempt<NamedTensors>> =>
+      this.#attempt(passage, rows, range, version, lease);
+    return isolate(ranges, attempt, { concurrency: this.#options.hosts.hostCount });
+  }
+
+  #rowsMax({ manifest }: ModelVersion, { payload, entries }: InferenceJob): number {
+    const rowsMax = manifest.batching?.max_batch_size ?? this.#options.batchRowsMax;
+    const bytesMax = manifest.batching?.max_batch_bytes;
+    if (bytesMax === undefined) return rowsMax;
+    const rowBytes = payload.byteLength / entries.reduce((rows, entry) => rows + entry.rowCount, 0);
+    return Math.max(1, Math.min(rowsMax, Math.floor(bytesMax / rowBytes)));
+  }
+
+  async #attempt(
+    passage: Passage,
+    rows: LiveRows,
+    range: RowRange,
+    version: ModelVersion,
+    lease: Lease,
+  ): Promise<Attempt<NamedTensors>> {
+    const { job, signal } = passage.taken;
+    const { batch } = version.signature;
+    // Another worker has the job: what is computed from here on, nobody reads.
+    if (signal.aborted) return { kind: 'expired' };
+    const postprocess = compilePostprocess(version);
+    try {
+      const inputs = compilePreprocess(version)(sliceRows(rows.tensors, range.fromRow, range.rowCount));
+      const outcome = await this.#options.hosts.run({
+        key: lease.key,
+        lane: job.lane,
+        outputs: postprocess.graphOutputs(job.outputs),
+        tensors: toRunInputs(inputs, batch),
+        deadlineMs: deadlineOf(rows),
+      });
+      if (outcome.kind !== 'ran') {
+        this.#note(passage, range, outcome, version);
+        return outcome;
+      }
+      if (passage.runMs === 0) passage.startedAtMs = outcome.startedAtMs;
+      passage.runMs += outcome.runMs;
+      passage.runRows = Math.max(passage.runRows, range.rowCount);
+      const outputs = fromRunOutputs(outcome.tensors, range.rowCount, batch);
+      return { kind: 'ran', value: postprocess.apply(outputs, range.rowCount, job.outputs) };
+    } catch (error) {
+      return { kind: 'failed', error: toMillraceError(error) };
+    }
+  }
+
+  /** The outcome of a job is the last thing that went wrong in it; a lone row that kills is an alarm. */
+  #note(passage: Passage, range: RowRange, outcome: Attempt<unknown>, version: ModelVersion): void {
+    if (outcome.kind !== 'ran') passage.outcome = outcome.kind;
+    if (outcome.kind !== 'host_died' || range.rowCount > 1) return;
+    publishFault(`A row of job ${passage.taken.job.id} ends the host of ${version.model}/${version.version}`);
+  }
+
+  #report(passage: Passage, rows: LiveRows): void {
+    const { job } = passage.taken;
+    const isExpiredOnly =
+      rows.failures.length > 0 && rows.failures.every(({ reason }) => reason === 'expired');
+    const event: RunEvent = {
+      jobId: job.id,
+      model: job.model,
+      version: job.version,
+      lane: job.lane,
+      outcome: passage.outcome === 'succeeded' && isExpiredOnly ? 'expired' : passage.outcome,
+      rows: job.entries.reduce((sum, entry) => sum + entry.rowCount, 0),
+      ...timingsOf(passage),
+    };
+    channels.run.publish(event);
+  }
+}
+
+function timingsOf({ taken, takenAtMs, startedAtMs, runMs }: Passage): {
+  readonly queueMs: number;
+  readonly waitMs: number;
+  readonly runMs: number;
+} {
+  // The clocks of API and worker may differ by a fraction of a round trip.
+  const queueMs = Math.max(0, takenAtMs - taken.job.submittedAtMs);
+  return { queueMs, waitMs: Math.max(0, startedAtMs - takenAtMs), runMs };
+}
+
+function entriesOf({ entries }: InferenceJob): LiveRows['entries'] {
+  return entries.map(({ rowCount: rows, deadlineMs }, entryIndex) => ({
+    entryIndex,
+    rowCount: rows,
+    deadlineMs,
+  }));
+}
+
+function deadlineOf({ entries }: LiveRows): number {
+  return Math.max(...entries.map(({ deadlineMs }) => deadlineMs));
+}
+
+function publishFault(message: string, error?: unknown): void {
+  const event: FaultEvent = { component: 'worker', message, error };
+  channels.fault.publish(event);
+}

@@ -1,0 +1,210 @@
+import { expect } from 'chai';
+import { channels } from '../../src/channels.ts';
+import type { FaultEvent, HostEvent } from '../../src/channels.ts';
+import { HostPool } from '../../src/workers/host-pool.ts';
+import type { RunOutcome } from '../../src/workers/host-pool.ts';
+import { collectEvents } from './support/collect-events.ts';
+import type { EventLog } from './support/collect-events.ts';
+import {
+  closePools,
+  fixtureSpec,
+  nonceRun,
+  nowMs,
+  openPool,
+  poisonHost,
+  poolDefaults,
+} from './support/hosts.ts';
+import { abortMarker, hangMarker } from './support/markers.ts';
+import { isAlive } from '../support/processes.ts';
+import { tensor } from '../support/builders.ts';
+
+function valuesOf(outcome: RunOutcome): readonly number[] {
+  if (outcome.kind !== 'ran') throw new Error(`the run ended as ${JSON.stringify(outcome)}`);
+  return Array.from(outcome.tensors.get('y')?.data as Float64Array);
+}
+
+const slowRun = (iterations: bigint, deadlineMs: number) =>
+  ({
+    key: 'slow-loop',
+    lane: 'online',
+    outputs: null,
+    tensors: new Map([['iterations', tensor('INT64', [1], [iterations])]]),
+    deadlineMs,
+  }) as const;
+
+describe('host pool', () => {
+  let hostLog: EventLog<HostEvent>;
+  let faultLog: EventLog<FaultEvent>;
+
+  beforeEach(() => {
+    hostLog = collectEvents(channels.host);
+    faultLog = collectEvents(channels.fault);
+  });
+
+  afterEach(async () => {
+    await closePools();
+    hostLog.stop();
+    faultLog.stop();
+  });
+
+  it('runs a version in its hosts', async () => {
+    const pool = await openPool({ hostCount: 2 });
+    await pool.load(fixtureSpec('nonce'));
+    const outcomes = await Promise.all([1, 2, 3, 4, 5].map((value) => pool.run(nonceRun([value]))));
+    expect(outcomes.map(valuesOf)).to.deep.equal([[4], [7], [10], [13], [16]]);
+  });
+
+  it('loads a resident version into every host', async () => {
+    const pool = await openPool({ hostCount: 2 });
+    await pool.load(fixtureSpec('nonce'));
+    for (const host of ['host-0', 'host-1'])
+      await hostLog.next(({ hostId, change }) => hostId.startsWith(host) && change === 'loaded');
+  });
+
+  it('answers a run whose host is killed from the replacement', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('slow-loop'));
+    const running = pool.run(slowRun(20_000n, nowMs() + 15_000));
+    await hostLog.next(({ state }) => state === 'busy');
+    const [victim] = pool.pids;
+    process.kill(victim as number, 'SIGKILL');
+    const outcome = await running;
+    expect(outcome.kind).to.equal('ran');
+    expect(pool.pids).not.to.include(victim);
+    await hostLog.next(({ pid, state }) => pid === victim && state === 'defunct');
+  });
+
+  it('does not count a death against the run that only waited in the pipe', async () => {
+    const pool = await openPool({ hostEntry: poisonHost });
+    await pool.load(fixtureSpec('nonce'));
+    // A short run before, so that the next but one is sent ahead.
+    await pool.run(nonceRun([1]));
+    const killer = pool.run(nonceRun([abortMarker]));
+    const bystanders = Promise.all([2, 3].map((value) => pool.run(nonceRun([value]))));
+    expect((await bystanders).map(valuesOf)).to.deep.equal([[7], [10]]);
+    expect(await killer).to.deep.equal({ kind: 'host_died' });
+  });
+
+  it('tries a killer on two hosts, not more', async () => {
+    const pool = await openPool({ hostEntry: poisonHost });
+    await pool.load(fixtureSpec('nonce'));
+    expect(await pool.run(nonceRun([1, abortMarker]))).to.deep.equal({ kind: 'host_died' });
+    expect(deaths(hostLog)).to.have.length(2);
+    expect(valuesOf(await pool.run(nonceRun([5])))).to.deep.equal([16]);
+  });
+
+  it('kills a hung host at the limit of its run while another host goes on', async () => {
+    const pool = await openPool({ hostCount: 2, hostEntry: poisonHost, runTimeoutMs: 300 });
+    await pool.load(fixtureSpec('nonce'));
+    await hostLog.next(({ hostId, change }) => hostId.startsWith('host-1') && change === 'loaded');
+    const hung = pool.run(nonceRun([hangMarker]));
+    const others = Promise.all([1, 2, 3].map((value) => pool.run(nonceRun([value]))));
+    expect((await others).map(valuesOf)).to.deep.equal([[4], [7], [10]]);
+    expect(await hung).to.deep.equal({ kind: 'host_hung' });
+  });
+
+  it('takes a run for hung when its deadline and the grace have passed', async () => {
+    const pool = await openPool({ hostEntry: poisonHost, hungGraceMs: 20 });
+    await pool.load(fixtureSpec('nonce'));
+    const hung = await pool.run(nonceRun([hangMarker], { deadlineMs: nowMs() + 100 }));
+    expect(hung).to.deep.equal({ kind: 'host_hung' });
+    expect(valuesOf(await pool.run(nonceRun([5])))).to.deep.equal([16]);
+  });
+
+  it('drops a run whose deadline passes while it waits', async () => {
+    const pool = await openPool({ hostEntry: poisonHost, runTimeoutMs: 400 });
+    await pool.load(fixtureSpec('nonce'));
+    const hung = pool.run(nonceRun([hangMarker]));
+    const waiting = await pool.run(nonceRun([1], { deadlineMs: nowMs() + 50 }));
+    expect(waiting).to.deep.equal({ kind: 'expired' });
+    expect(await hung).to.deep.equal({ kind: 'host_hung' });
+  });
+
+  it('runs online before bulk that came first', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('slow-loop'));
+    const order: string[] = [];
+    const run = async (lane: 'online' | 'bulk', name: string): Promise<void> => {
+      await pool.run({ ...slowRun(2_000n, nowMs() + 15_000), lane });
+      order.push(name);
+    };
+    const bulk = ['b1', 'b2', 'b3'].map((name) => run('bulk', name));
+    const online = run('online', 'o1');
+    await Promise.all([...bulk, online]);
+    expect(order.indexOf('o1')).to.be.lessThan(order.indexOf('b2'));
+  });
+
+  it('answers with the error of a failed run', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('gather-strict'));
+    const index = tensor('INT64', [2], [1n, 99n]);
+    const outcome = await pool.run({
+      ...nonceRun([]),
+      key: 'gather-strict',
+      tensors: new Map([['index', index]]),
+    });
+    expect(outcome).to.have.nested.property('error.code', 'invalid_input');
+  });
+
+  it('refuses a file that is not what its digest says', async () => {
+    const pool = await openPool();
+    const error: unknown = await pool
+      .load(fixtureSpec('nonce', { digest: 'f'.repeat(64) }))
+      .catch((e: unknown) => e);
+    expect(error).to.have.property('code', 'bad_gateway');
+    expect(pool.isResident('nonce')).to.equal(false);
+  });
+
+  it('gives a version up that ends its hosts while loading, and serves the others', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('nonce'));
+    const error: unknown = await pool.load(fixtureSpec('deep-functions')).catch((reason: unknown) => reason);
+    expect(error).to.have.property('code', 'internal_error');
+    expect(deaths(hostLog)).to.have.length(2);
+    expect(valuesOf(await pool.run(nonceRun([5])))).to.deep.equal([16]);
+  });
+
+  it('unloads from every host, and loads again', async () => {
+    const pool = await openPool({ hostCount: 2 });
+    await pool.load(fixtureSpec('nonce'));
+    await pool.load(fixtureSpec('sum-rows'));
+    pool.unload('nonce');
+    for (const host of ['host-0', 'host-1'])
+      await hostLog.next(({ hostId, change }) => hostId.startsWith(host) && change === 'unloaded');
+    await pool.load(fixtureSpec('nonce'));
+    expect(valuesOf(await pool.run(nonceRun([2])))).to.deep.equal([7]);
+  });
+
+  it('loads again what was just unloaded before any host got to it', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('nonce'));
+    pool.unload('nonce');
+    await pool.load(fixtureSpec('nonce'));
+    expect(valuesOf(await pool.run(nonceRun([2])))).to.deep.equal([7]);
+  });
+
+  it('starts hosts again and again while they cannot start, and ends when told', async () => {
+    const broken = openPoolWithoutHosts();
+    await faultLog.next(({ message }) => message.includes('did not come up'));
+    await broken.close(1000);
+    expect(broken.servingHostCount).to.equal(0);
+  });
+
+  it('leaves no process behind', async () => {
+    const pool = await openPool({ hostCount: 2 });
+    const { pids } = pool;
+    await pool.close(1000);
+    expect(pids.filter(isAlive)).to.deep.equal([]);
+    expect(hostLog.events.filter(({ state }) => state === 'stopped').length).to.be.greaterThan(0);
+  });
+});
+
+function deaths({ events }: EventLog<HostEvent>): readonly HostEvent[] {
+  return events.filter(({ state }) => state === 'defunct');
+}
+
+function openPoolWithoutHosts(): HostPool {
+  const pool = new HostPool({ ...poolDefaults, hostEntry: '/nonexistent/host.ts' });
+  pool.start();
+  return pool;
+}
