@@ -42,7 +42,7 @@ const prlimitPath = ['/usr/bin/prlimit', '/bin/prlimit'].find((path) => existsSy
  */
 export function createChildGate(options: ChildGateOptions): Gate {
   return async (served, request) => {
-    const folder = await mkdtemp(join(tmpdir(), 'millrace-gate-'));
+    const folder = await mkdtemp(join(tmpdir(), `millrace-gate-${process.pid}-`));
     try {
       await writeFile(join(folder, modelFile), served);
       await writeFile(join(folder, requestFile), JSON.stringify(request));
