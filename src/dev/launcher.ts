@@ -26,6 +26,7 @@ import { UserError } from './user-error.ts';
 
 /** What a child may need past its own grace to notice that it is over. */
 const stopMarginMs = 2_000;
+const parentPollMs = 500;
 
 /** Runs until a signal stops it. Sets the exit code; the process then ends by itself. */
 export async function launch(): Promise<void> {
@@ -75,8 +76,18 @@ function followSignals(lifecycle: Lifecycle, crew: Crew, output: Output, graceMs
       process.exit(code);
     },
   });
-  // A terminal that is closed counts as a Ctrl-C.
-  process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
+  // A terminal that is closed counts as a Ctrl-C, and so does an npm that was killed: it cannot pass that on.
+  const stop = () => process.kill(process.pid, 'SIGTERM');
+  process.on('SIGHUP', stop);
+  if (process.env['npm_lifecycle_event'] !== undefined) watchParent(lifecycle.stopping, stop);
+}
+
+function watchParent(stopping: AbortSignal, onGone: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) onGone();
+  }, parentPollMs);
+  stopping.addEventListener('abort', () => clearInterval(timer));
 }
 
 async function start(launch: Launch): Promise<void> {

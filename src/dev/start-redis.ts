@@ -80,5 +80,5 @@ function describeSource(source: RedisSource, home: string): string {
   const data = `data in ${shorten(join(home, 'redis'))}`;
   if (source.kind === 'docker') return `in Docker, ${data}`;
   const { product, version, path } = source.binary;
-  return `${product} ${version} (${path}), ${data}`;
+  return `${product === 'Redis' ? '' : `${product} `}${version} (${path}), ${data}`;
 }

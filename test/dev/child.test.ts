@@ -97,7 +97,7 @@ describe('child of the launcher', () => {
     const death = start('trap "" TERM; echo armed; while :; do read line; done', { stopTimeoutMs: 50 });
     await until(async () => tailOfLog(log).includes('armed'), AbortSignal.timeout(5_000));
     await child?.stop();
-    const outcome = await Promise.race([death, 'no news']);
+    const outcome = await Promise.race([death, Promise.resolve('no news')]);
     expect(outcome, 'a death that was asked for').to.equal('no news');
   });
 });

@@ -32,8 +32,8 @@ describe('the launcher', function () {
     await rm(home, { recursive: true, force: true });
   });
 
-  function start(env: Readonly<Record<string, string>> = {}): Launched {
-    system = launch({ MILLRACE_HOME: home, MILLRACE_PORT: String(port), ...env });
+  function start(env: Readonly<Record<string, string>> = {}, command?: readonly string[]): Launched {
+    system = launch({ MILLRACE_HOME: home, MILLRACE_PORT: String(port), ...env }, command);
     return system;
   }
 
@@ -55,6 +55,25 @@ describe('the launcher', function () {
     expect(await readFile(join(home, 'dev-key'), 'utf8')).to.equal(key);
     second.signal('SIGTERM');
     expect(await second.ended()).to.equal(0);
+  });
+
+  it('stops in order when npm is told to stop, and npm waits for it', async () => {
+    const started = start({}, ['npm', 'start']);
+    await started.ready();
+    const processes = started.descendants();
+    started.signal('SIGTERM');
+    expect(await started.ended()).to.equal(0);
+    expect(started.output).to.include('stopped');
+    expect(processes.filter(isAlive)).to.deep.equal([]);
+  });
+
+  it('stops when npm is killed', async () => {
+    const started = start({}, ['npm', 'start']);
+    await started.ready();
+    const processes = started.descendants();
+    started.signal('SIGKILL');
+    await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
+    expect(parseRunFile(home)).to.equal(undefined);
   });
 
   it('uses the Redis that it is given and leaves it running, and takes two signals in a row for one', async () => {

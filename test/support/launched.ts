@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../src/dev/package-root.ts';
 import { commandOf, descendantsOf } from './processes.ts';
 
-/** A running `npm start`, without npm. */
+/** A running `npm start`. */
 export interface Launched {
   readonly pid: number;
   readonly output: string;
@@ -21,14 +21,18 @@ export interface Launched {
   ended(): Promise<number | NodeJS.Signals>;
 }
 
-export function launch(env: Readonly<Record<string, string>>): Launched {
+const nodeCommand: readonly string[] = [process.execPath, join(packageRoot, 'src/dev/main.ts')];
+
+/** Without npm unless the command says so. */
+export function launch(env: Readonly<Record<string, string>>, command = nodeCommand): Launched {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('MILLRACE_'));
-  const child = spawn(process.execPath, [join(packageRoot, 'src/dev/main.ts')], {
+  const child = spawn(command[0]!, command.slice(1), {
     cwd: packageRoot,
     env: {
       ...Object.fromEntries(inherited),
       MILLRACE_API_ADMIN_PORT: '0',
       MILLRACE_WORKER_ADMIN_PORT: '0',
+      MILLRACE_WORKER_HOSTS: '1',
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
