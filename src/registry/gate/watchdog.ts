@@ -1,5 +1,7 @@
+import { rmSync, rmdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import process from 'node:process';
+import { modelFile, requestFile } from './trial-request.ts';
 
 /**
  * A thread of the gate's child that ends it when the parent is gone: the main thread may be deep in a native
@@ -11,5 +13,12 @@ parent.on('close', die);
 parent.resume();
 
 function die(): void {
-  process.kill(process.pid, 'SIGKILL');
+  try {
+    // Nobody else is left to do it. By name, so that no other folder could ever be emptied.
+    rmSync(modelFile, { force: true });
+    rmSync(requestFile, { force: true });
+    rmdirSync(process.cwd());
+  } finally {
+    process.kill(process.pid, 'SIGKILL');
+  }
 }
