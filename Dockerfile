@@ -1,14 +1,13 @@
 # One image for the API, the worker and the one-shot set-up: only the command differs.
 
 FROM node:24.21.0-bookworm-slim AS packages
-ARG TARGETARCH=amd64
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # No install scripts: the native parts of the production packages come prebuilt in their archives.
 RUN npm ci --omit=dev --ignore-scripts --loglevel=error && npm cache clean --force
-# onnxruntime-node carries binaries for six platforms, 280 MB of which one is used.
-RUN case "$TARGETARCH" in amd64) arch=x64 ;; arm64) arch=arm64 ;; *) echo "no onnxruntime for $TARGETARCH" >&2; exit 1 ;; esac \
- && cd node_modules/onnxruntime-node/bin/napi-v6 \
+# onnxruntime-node carries binaries for six platforms, 290 MB of which one is used.
+WORKDIR /app/node_modules/onnxruntime-node/bin/napi-v6
+RUN case "$(dpkg --print-architecture)" in amd64) arch=x64 ;; arm64) arch=arm64 ;; *) echo 'no onnxruntime for this platform' >&2; exit 1 ;; esac \
  && rm -rf darwin win32 \
  && find linux -mindepth 1 -maxdepth 1 ! -name "$arch" -exec rm -rf {} + \
  && test -d "linux/$arch"
