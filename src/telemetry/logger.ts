@@ -1,4 +1,5 @@
 import type { Channel, ChannelListener } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { pino } from 'pino';
 import { channels } from '../channels.ts';
 import type { FaultEvent, HostEvent, JobEvent, NoticeEvent, RequestEvent, RunEvent } from '../channels.ts';
@@ -14,13 +15,13 @@ export interface LoggerOptions {
   /** `service.name` of every line: millrace-api, millrace-worker, … */
   readonly serviceName: string;
   readonly level: LogLevel;
-  /** File descriptor or path; standard output when absent. */
-  readonly destination?: number | string;
+  /** Where the lines go; standard output when absent. Any other is closed by `stop`. */
+  readonly fileDescriptor?: number;
 }
 
 export interface Logger {
-  /** Says what was left out, writes what is buffered (waiting for it) and lets go of the channels. */
-  stop(): void;
+  /** Lets go of the channels, says what was left out, and resolves when all lines are written. */
+  stop(): Promise<void>;
 }
 
 /** Equal faults, and stacks of equal causes of 5xx, within this time share one line. */
@@ -36,12 +37,15 @@ const bufferedBytesMax = 16 * 1024 * 1024;
  */
 export function startLogger(options: LoggerOptions): Logger {
   const destination = pino.destination({
-    dest: options.destination ?? 1,
+    dest: options.fileDescriptor ?? 1,
     sync: false,
     maxLength: bufferedBytesMax,
   });
-  // The reader is gone (EPIPE): there is nobody left to tell.
-  destination.on('error', () => {});
+  // The reader is gone (EPIPE): there is nobody left to tell, and pino makes `end` do nothing.
+  let readerGone = false;
+  destination.on('error', () => {
+    readerGone = true;
+  });
   const root = pino(
     {
       level: options.level,
@@ -64,14 +68,26 @@ export function startLogger(options: LoggerOptions): Logger {
     subscribe(channels.notice, noticeWriter(log('notice'))),
   ];
 
-  function stop(): void {
-    process.off('exit', stop);
-    for (const leave of unsubscribe) leave();
+  function leave(): void {
+    for (const part of unsubscribe) part();
     for (const [key, omitted] of limiter.drain()) faults.warn({ 'millrace.omitted': omitted }, key);
+  }
+
+  function onExit(): void {
+    leave();
     destination.flushSync();
   }
-  process.on('exit', stop);
-  return { stop };
+
+  process.on('exit', onExit);
+  return {
+    async stop() {
+      process.off('exit', onExit);
+      leave();
+      if (readerGone) return;
+      destination.end();
+      await once(destination, 'close').catch(() => undefined);
+    },
+  };
 }
 
 /** Each channel has one event type (channels.ts); the library's own type does not know it. */
