@@ -5,7 +5,6 @@ import { parseKey, secretMatches } from './keys/key-format.ts';
 import type { KeyRecord, KeyStore } from './keys/key-store.ts';
 import type { Scope } from './keys/scopes.ts';
 
-
 /** Who calls, and what the caller may do. */
 export interface Principal {
   /** Safe to log; never the key itself. */
@@ -79,7 +78,10 @@ export class Credentials {
     this.#granted.delete(digest);
     this.#refused.delete(digest);
     const valid = matches && record !== undefined && isLive(record, now);
-    const untilMs = Math.min(now + this.#options.cacheMs, valid ? (record.expiresAtMs ?? Infinity) : Infinity);
+    const untilMs = Math.min(
+      now + this.#options.cacheMs,
+      valid ? (record.expiresAtMs ?? Infinity) : Infinity,
+    );
     const principal = valid ? toPrincipal(record) : null;
     keep(principal === null ? this.#refused : this.#granted, digest, { principal, untilMs });
     if (principal === null) throw invalidKey();

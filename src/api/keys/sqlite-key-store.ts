@@ -38,7 +38,9 @@ export class SqliteKeyStore implements KeyStore {
     this.#database = reaching(() => open(path));
     this.#get = this.#database.prepare('SELECT * FROM keys WHERE id = ?');
     this.#list = this.#database.prepare('SELECT * FROM keys ORDER BY created_at_ms, id');
-    this.#insert = this.#database.prepare('INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#insert = this.#database.prepare(
+      'INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    );
     this.#revoke = this.#database.prepare(
       'UPDATE keys SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL',
     );

@@ -1,0 +1,155 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { channels } from '../../channels.ts';
+import type { RequestEvent, RequestTimings } from '../../channels.ts';
+import { toMillraceError } from '../../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { Principal } from '../credentials.ts';
+import type { Answer } from './answer.ts';
+import { errorAnswer } from './error-handler.ts';
+import { lingerThenEnd } from './lingering-close.ts';
+import { Refusal } from './refusal.ts';
+import { nextSerial, requestIdOf } from './request-id.ts';
+
+/** nginx's status for a client that left before its answer: in events only, never on the wire. */
+export const clientGoneStatus = 499;
+
+/**
+ * A body of at most this many bytes that nobody read is drained to keep the connection: it sits in the socket
+ * already. For a larger one the connection is closed.
+ */
+const drainedBytesMax = 65_536;
+
+const noParams: readonly string[] = [];
+
+/** The newest exchange of a connection, for what the parser reports by socket. */
+const newest = new WeakMap<Duplex, Exchange>();
+
+export function exchangeOn(socket: Duplex): Exchange | undefined {
+  return newest.get(socket);
+}
+
+/**
+ * One request and its one answer. It is open until `answer`, `fail` or the client's leaving, whichever is
+ * first; what comes later is ignored. Each exchange publishes exactly one RequestEvent.
+ */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly serial: string;
+  readonly requestId: string;
+  readonly startedAtMs: number;
+  /** The matched template, and the values of its placeholders in order. */
+  route = 'unmatched';
+  params: readonly string[] = noParams;
+  /** What follows `?`, not decoded. */
+  search = '';
+  principal: Principal | null = null;
+  model: string | null = null;
+  version: string | null = null;
+  timings: RequestTimings | null = null;
+  /** Set while the process drains, and when the parser lost its place: the answer ends the connection. */
+  lastOnConnection = false;
+
+  readonly #response: ServerResponse;
+  #open = true;
+  #abort: AbortController | undefined;
+  #durationMs: number | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.startedAtMs = performance.now();
+    this.request = request;
+    this.#response = response;
+    this.serial = nextSerial();
+    this.requestId = requestIdOf(request.headers['x-request-id'], this.serial);
+    newest.set(request.socket, this);
+    response.on('close', () => this.#clientGone());
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Aborts when the client leaves. Made on demand: most requests are answered before anyone asks. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (!this.#open) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  /** Milliseconds from the head of the request to the first call: what the body says and the event say alike. */
+  durationMs(): number {
+    this.#durationMs ??= performance.now() - this.startedAtMs;
+    return this.#durationMs;
+  }
+
+  /** Tells a client that waits for it to send its body. */
+  continue(): void {
+    const { headers, httpVersionMinor } = this.request;
+    if (headers.expect !== undefined && httpVersionMinor === 1) this.#response.writeContinue();
+  }
+
+  answer(answer: Answer): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#write(answer);
+    this.#publish(answer.status, null, null);
+  }
+
+  fail(thrown: unknown): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const error = toMillraceError(thrown);
+    if (error instanceof Refusal && error.closes) this.lastOnConnection = true;
+    const answer = errorAnswer(error, this.requestId);
+    this.#write(answer);
+    this.#publish(answer.status, error.code, answer.status >= 500 ? (error.cause ?? error) : null);
+  }
+
+  #clientGone(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#abort?.abort();
+    this.#publish(clientGoneStatus, null, null);
+  }
+
+  #write(answer: Answer): void {
+    const { body } = answer;
+    const headers = ['X-Request-Id', this.requestId, 'X-Content-Type-Options', 'nosniff', ...answer.headers];
+    if (answer.status !== 204 && answer.status !== 304) {
+      const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+      headers.push('Content-Length', String(length));
+    }
+    const unread = this.#unreadBody();
+    if (this.lastOnConnection || unread) headers.push('Connection', 'close');
+    this.#response.writeHead(answer.status, headers);
+    if (unread) lingerThenEnd(this.request, this.#response, body);
+    else this.#response.end(body);
+  }
+
+  /** True when the client may still be sending more than is worth reading. */
+  #unreadBody(): boolean {
+    const { request } = this;
+    if (request.complete) return false;
+    const { headers } = request;
+    if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return true;
+    return Number(headers['content-length'] ?? 0) > drainedBytesMax;
+  }
+
+  #publish(status: number, errorCode: ErrorCode | null, cause: unknown): void {
+    if (!channels.request.hasSubscribers) return;
+    const event: RequestEvent = {
+      requestId: this.requestId,
+      method: this.request.method ?? '',
+      route: this.route,
+      status,
+      durationMs: this.durationMs(),
+      principal: this.principal?.id ?? null,
+      model: this.model,
+      version: this.version,
+      errorCode,
+      cause,
+      timings: this.timings,
+    };
+    channels.request.publish(event);
+  }
+}

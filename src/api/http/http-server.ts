@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Express } from 'express';
+import { exchangeOn } from './exchange.ts';
+import { refuseOutsideApp } from './refused.ts';
+
+export interface HttpServerOptions {
+  readonly headerBytesMax: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** Longer than a proxy's idle time (60 s is usual), or the proxy may send into a connection that just closed. */
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** How often Node looks for connections past their limits: a limit may be overrun by this much. */
+const connectionsCheckMs = 1000;
+
+/** A server that answers everything in the envelope. It does not listen yet. */
+export function createHttpServer(app: Express, options: HttpServerOptions): Server {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    // With a callback of ours Express builds no final handler of its own for each request.
+    app(request as Parameters<Express>[0], response as Parameters<Express>[1], (error: unknown) =>
+      exchangeOn(request.socket)?.fail(error),
+    );
+  };
+  const server = createServer(
+    {
+      maxHeaderSize: options.headerBytesMax,
+      headersTimeout: options.headersTimeoutMs,
+      requestTimeout: options.requestTimeoutMs,
+      keepAliveTimeout: options.keepAliveTimeoutMs,
+      connectionsCheckingInterval: connectionsCheckMs,
+      // Checked in protocol.ts, which answers in the envelope.
+      requireHostHeader: false,
+      noDelay: true,
+    },
+    handle,
+  );
+  // Beyond a number Node drops headers silently; so it keeps all, and protocol.ts counts.
+  server.maxHeadersCount = 0;
+  // The body reader sends the 100 once the request has passed what can be checked without its body.
+  server.on('checkContinue', handle);
+  refuseOutsideApp(server, options.headerBytesMax);
+  return server;
+}
+
+/** Resolves with the port once the server accepts. Rejects when the address is taken. */
+export async function listen(server: Server, host: string, port: number): Promise<number> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/**
+ * Stops accepting, closes idle connections and waits for those at work; after `graceMs` these are cut.
+ * Answers must carry `Connection: close` by then (Dispatcher.drain), or keep-alive would hold them open.
+ */
+export async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,75 @@
+import type { DataPlane, PredictAnswer } from '../data-plane.ts';
+import type { PredictParser } from '../predict-request.ts';
+import { jsonAnswer, jsonType } from './answer.ts';
+import type { Answer } from './answer.ts';
+import type { BodyReader } from './body-reader.ts';
+import type { Exchange } from './exchange.ts';
+import type { Route } from './route-table.ts';
+
+export interface PredictRoutesOptions {
+  readonly dataPlane: DataPlane;
+  readonly bodyReader: BodyReader;
+  readonly parse: PredictParser;
+}
+
+/** The three ways to name a model; each translates HTTP and calls the data plane. */
+export function predictRoutes(options: PredictRoutesOptions): readonly Route[] {
+  const handler = (exchange: Exchange): Promise<Answer> => predict(options, exchange);
+  const route = { method: 'POST', scope: 'predict', produces: jsonType, query: [], handler } as const;
+  return [
+    { ...route, template: '/api/v1/predict' },
+    { ...route, template: '/api/v1/models/{model}/predict' },
+    { ...route, template: '/api/v1/models/{model}/versions/{version}/predict' },
+  ];
+}
+
+async function predict(options: PredictRoutesOptions, exchange: Exchange): Promise<Answer> {
+  const { dataPlane, bodyReader, parse } = options;
+  const permit = dataPlane.admit();
+  try {
+    const { value, text } = await bodyReader.readJson(exchange);
+    const answer = await dataPlane.predict(permit, {
+      requestId: exchange.requestId,
+      predictionId: `pred_${exchange.serial}`,
+      model: exchange.params[0],
+      ref: exchange.params[1],
+      request: parse(value),
+      text,
+      startedAtMs: exchange.startedAtMs,
+      signal: exchange.signal,
+      onResolved: (version) => {
+        exchange.model = version.model;
+        exchange.version = version.version;
+      },
+    });
+    return toAnswer(exchange, answer);
+  } finally {
+    permit.release();
+  }
+}
+
+function toAnswer(exchange: Exchange, answer: PredictAnswer): Answer {
+  const { version, prediction, batchWaitMs, queueMs, runMs } = answer;
+  const totalMs = rounded(exchange.durationMs());
+  exchange.timings = { batchWaitMs, queueMs, runMs, totalMs };
+  const body = {
+    predictions: [prediction],
+    model_version: version.version,
+    model_name: version.model,
+    processing_time_ms: totalMs,
+  };
+  const waited = rounded(batchWaitMs + queueMs);
+  return jsonAnswer(200, body, [
+    'X-Cache',
+    'bypass',
+    'X-Model-Version',
+    version.version,
+    'Server-Timing',
+    `queue;dur=${waited}, inference;dur=${rounded(runMs)}, total;dur=${totalMs}`,
+  ]);
+}
+
+/** To a microsecond: more digits say nothing. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,33 @@
+import type { Resolver } from '../../registry/resolver.ts';
+import type { DataPlane } from '../data-plane.ts';
+import type { Health } from '../health.ts';
+import { openApiDocument } from '../openapi/document.ts';
+import { createPredictParser } from '../predict-request.ts';
+import type { BodyReader } from './body-reader.ts';
+import { docsRoutes } from './docs-routes.ts';
+import { healthRoutes } from './health-routes.ts';
+import type { ReadinessCheck } from './health-routes.ts';
+import { modelRoutes } from './model-routes.ts';
+import { predictRoutes } from './predict-routes.ts';
+import { RouteTable } from './route-table.ts';
+
+export interface RoutesOptions {
+  readonly version: string;
+  readonly dataPlane: DataPlane;
+  readonly bodyReader: BodyReader;
+  readonly resolver: Pick<Resolver, 'resolve' | 'model' | 'models'>;
+  readonly health: Health;
+  readonly readiness: ReadinessCheck;
+  readonly timeoutMsMax: number;
+}
+
+/** Everything that this API answers. A test holds it and the OpenAPI document together. */
+export function createRouteTable(options: RoutesOptions): RouteTable {
+  const { version, dataPlane, bodyReader, resolver, health, readiness, timeoutMsMax } = options;
+  return new RouteTable([
+    ...predictRoutes({ dataPlane, bodyReader, parse: createPredictParser(timeoutMsMax) }),
+    ...modelRoutes(resolver),
+    ...healthRoutes(health, readiness),
+    ...docsRoutes(openApiDocument({ version, timeoutMsMax })),
+  ]);
+}

@@ -1,0 +1,305 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ulid } from 'ulid';
+import { channels } from '../channels.ts';
+import type { FaultEvent, NoticeEvent } from '../channels.ts';
+import { createLifecycle, installSignals } from '../lifecycle.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import { createBullmqProducer } from '../queues/bullmq-producer.ts';
+import { createCoalescer } from '../queues/coalescer.ts';
+import { createRedisKeys } from '../queues/lanes.ts';
+import { createRedisPresenceObserver } from '../queues/redis-presence.ts';
+import { createRedisResultReceiver } from '../queues/redis-result-receiver.ts';
+import { createSharedClock } from '../queues/shared-clock.ts';
+import { createRedis } from '../redis.ts';
+import type { RedisRole } from '../redis.ts';
+import { openEmbeddedStores } from '../registry/embedded.ts';
+import { poolOf } from '../registry/manifest.ts';
+import { RedisRegistryChanges } from '../registry/redis-registry-changes.ts';
+import { createResolver } from '../registry/resolver.ts';
+import { redisUrlFromRunFile } from '../run-file.ts';
+import { loadSettings } from '../settings.ts';
+import type { LoadedSettings, Settings } from '../settings.ts';
+import { startLogger } from '../telemetry/logger.ts';
+import { startMetrics } from '../telemetry/metrics.ts';
+import { startAdminServer } from '../telemetry/server.ts';
+import { Admission } from './admission.ts';
+import { Credentials } from './credentials.ts';
+import { DataPlane } from './data-plane.ts';
+import { EngineLink } from './engine-link.ts';
+import type { StartedEngine } from './engine-link.ts';
+import { healthProbes } from './health-probes.ts';
+import { Health } from './health.ts';
+import { createApp } from './http/app.ts';
+import { BodyReader } from './http/body-reader.ts';
+import { Dispatcher } from './http/dispatcher.ts';
+import { closeServer, createHttpServer, listen } from './http/http-server.ts';
+import type { RouteTable } from './http/route-table.ts';
+import { createRouteTable } from './http/routes.ts';
+import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
+
+/** Bodies in memory at once, in times of the largest: 256 MiB by default. */
+const bufferedBodyCountMax = 64;
+const healthTimeoutMs = 500;
+const healthCacheMs = 1000;
+const engineRetryMs = 500;
+/** Left of the grace for what is stopped after the server. */
+const stopMarginMs = 500;
+
+type Connections = Awaited<ReturnType<typeof connect>>;
+type Parts = Awaited<ReturnType<typeof startParts>>;
+type Readiness = () => Readonly<Record<string, boolean>>;
+
+async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void> {
+  const { settings } = loaded;
+  const parts = await startParts(loaded, lifecycle);
+  const admission = new Admission(settings.api.in_flight_max);
+  const readiness: Readiness = () => ({
+    redis: parts.redis.status === 'ready',
+    results: parts.link.engine?.connected() ?? false,
+    accepting: !lifecycle.stopping.aborted,
+  });
+  const dispatcher = new Dispatcher({
+    table: routeTable(settings, parts, admission, readiness),
+    credentials: new Credentials({ keys: parts.keyStore, cacheMs: settings.keys.cache_ms, now: Date.now }),
+    headerCountMax: settings.api.header_count_max,
+  });
+  await startAdmin(lifecycle, settings, admission, readiness);
+  await serve(lifecycle, settings, dispatcher);
+}
+
+/** What holds connections, files and timers, in the order in which each needs the ones before. */
+async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
+  const { settings } = loaded;
+  const home = resolve(settings.home);
+  const connections = await connect(lifecycle, settings, redisUrl(loaded, home));
+  const { redis, subscriber } = connections;
+  const { store } = await lifecycle.start(
+    'registry',
+    () => openEmbeddedStores(home),
+    (stores) => stores.close(),
+  );
+  const resolver = createResolver({
+    store,
+    changes: new RedisRegistryChanges({ publisher: redis, subscriber, prefix: settings.redis.prefix }),
+    pollMs: settings.registry.poll_ms,
+  });
+  await lifecycle.start(
+    'resolver',
+    () => resolver.start(),
+    () => resolver.stop(),
+  );
+  const link = new EngineLink({
+    clients: [redis, subscriber],
+    connect: () => joinQueues(connections, settings),
+    retryMs: engineRetryMs,
+  });
+  await lifecycle.start(
+    'engine',
+    () => link.start(),
+    () => link.close(),
+  );
+  const keyStore = await lifecycle.start(
+    'key store',
+    () => new SqliteKeyStore(join(home, 'keys.db')),
+    (each) => each.close(),
+  );
+  return { redis, store, resolver, link, keyStore };
+}
+
+function routeTable(
+  settings: Settings,
+  parts: Parts,
+  admission: Admission,
+  readiness: Readiness,
+): RouteTable {
+  const { redis, store, resolver, link } = parts;
+  const { api, predict, default_model: defaultModel, environment } = settings;
+  const engine = () => link.engine;
+  const version = packageVersion();
+  const ping = () => redis.ping();
+  return createRouteTable({
+    version,
+    dataPlane: new DataPlane({ admission, resolver, engine, defaultModel, timeoutMs: predict.timeout_ms }),
+    bodyReader: new BodyReader({
+      bytesMax: api.body_bytes_max,
+      depthMax: api.json_depth_max,
+      bufferedBytesMax: bufferedBodyCountMax * api.body_bytes_max,
+    }),
+    resolver,
+    health: new Health({
+      version,
+      environment,
+      timeoutMs: healthTimeoutMs,
+      cacheMs: healthCacheMs,
+      probes: healthProbes({ ping, engine, resolver, store, defaultModel }),
+    }),
+    readiness,
+    timeoutMsMax: predict.timeout_ms_max,
+  });
+}
+
+function redisUrl({ settings, sources }: LoadedSettings, home: string): string {
+  const running = sources['redis.url'] === 'default' ? redisUrlFromRunFile(home) : undefined;
+  return running ?? settings.redis.url;
+}
+
+async function connect(lifecycle: Lifecycle, settings: Settings, url: string) {
+  const options = {
+    url,
+    connectTimeoutMs: settings.redis.connect_timeout_ms,
+    commandTimeoutMs: settings.redis.command_timeout_ms,
+    retryDelayMsMax: settings.redis.retry_delay_ms_max,
+    onError: (role: RedisRole, error: Error) =>
+      fault('redis', `The ${role} connection to Redis has failed`, error),
+  };
+  const client = (role: RedisRole) =>
+    lifecycle.start(
+      `redis ${role}`,
+      () => createRedis(role, options),
+      (redis) => redis.disconnect(),
+    );
+  const redis = await client('command');
+  const subscriber = await client('subscriber');
+  const clock = await lifecycle.start(
+    'clock',
+    () => createSharedClock({ redis }),
+    (each) => each.close(),
+  );
+  return { redis, subscriber, clock, keys: createRedisKeys(settings.redis.prefix) };
+}
+
+/** Everything between this process and its workers. Rejects, with nothing left open, while Redis is out of reach. */
+async function joinQueues(connections: Connections, settings: Settings): Promise<StartedEngine> {
+  const { redis, subscriber, clock, keys } = connections;
+  const { coalescer: limits, queue, worker } = settings;
+  await clock.synchronize();
+  const presence = await createRedisPresenceObserver({
+    subscriber,
+    redis,
+    keys,
+    ttlMs: worker.presence_ttl_ms,
+  });
+  const receiver = await createRedisResultReceiver({ subscriber, redis, keys, replyTo: ulid() });
+  const producer = createBullmqProducer({
+    redis,
+    keys,
+    payloadInlineBytesMax: queue.payload_inline_bytes_max,
+    payloadTtlMs: queue.payload_ttl_ms,
+    eventsKeptMax: queue.events_kept_max,
+    failedKeptMax: queue.failed_kept_max,
+  });
+  const coalescer = createCoalescer({
+    producer,
+    receiver,
+    clock,
+    limits: {
+      jobsInFlightMax: limits.jobs_in_flight_max,
+      batchRowsMax: limits.batch_rows_max,
+      batchBytesMax: limits.batch_bytes_max,
+      pendingRowsMax: limits.pending_rows_max,
+    },
+    poolOf,
+  });
+  return {
+    coalescer,
+    presence,
+    clock,
+    connected: () => receiver.connected,
+    close: async () => {
+      coalescer.close();
+      await Promise.all([presence.close(), receiver.close(), producer.close()]);
+    },
+  };
+}
+
+async function startAdmin(
+  lifecycle: Lifecycle,
+  settings: Settings,
+  admission: Admission,
+  readiness: Readiness,
+): Promise<void> {
+  const metrics = await lifecycle.start(
+    'metrics',
+    () => startMetrics({ serviceName: 'millrace-api', processMetrics: true }),
+    (each) => each.stop(),
+  );
+  metrics.pull('millrace_requests_in_flight', () => admission.inFlight);
+  await lifecycle.start(
+    'admin server',
+    () =>
+      startAdminServer({
+        host: settings.api.admin_host,
+        port: settings.api.admin_port,
+        metrics,
+        unreadyReason: () => Object.entries(readiness()).find(([, holds]) => !holds)?.[0],
+      }),
+    (server) => server.close(),
+  );
+}
+
+/** Last to start and first to stop: it goes on accepting for a while, so that balancers see that it is leaving. */
+async function serve(lifecycle: Lifecycle, settings: Settings, dispatcher: Dispatcher): Promise<void> {
+  const { api, host, port, drain_delay_ms: drainDelayMs, shutdown_grace_ms: graceMs } = settings;
+  const server = createHttpServer(createApp(dispatcher), {
+    headerBytesMax: api.header_bytes_max,
+    headersTimeoutMs: api.headers_timeout_ms,
+    requestTimeoutMs: api.request_timeout_ms,
+    keepAliveTimeoutMs: api.keep_alive_timeout_ms,
+  });
+  await lifecycle.start(
+    'server',
+    async () => {
+      const actual = await listen(server, host, port);
+      notice(`listening on http://${host}:${actual}`);
+    },
+    async () => {
+      dispatcher.drain();
+      notice('draining');
+      await delay(drainDelayMs);
+      await closeServer(server, Math.max(0, graceMs - drainDelayMs - stopMarginMs));
+    },
+  );
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+function fault(component: string, message: string, error: unknown): void {
+  channels.fault.publish({ component, message, error } satisfies FaultEvent);
+}
+
+function notice(message: string): void {
+  channels.notice.publish({ component: 'api', message } satisfies NoticeEvent);
+}
+
+async function main(): Promise<void> {
+  const loaded = loadSettings();
+  const { settings, supervised } = loaded;
+  const lifecycle = createLifecycle();
+  await lifecycle.start(
+    'logger',
+    () => startLogger({ serviceName: 'millrace-api', level: settings.log.level }),
+    (logger) => logger.stop(),
+  );
+  installSignals(lifecycle, { graceMs: settings.shutdown_grace_ms, supervised });
+  try {
+    await start(loaded, lifecycle);
+  } catch (error) {
+    if (lifecycle.stopping.aborted) return;
+    fault('api', 'The API could not start', error);
+    process.exitCode = 1;
+    await lifecycle.stop();
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  // Before there is a logger: the settings are wrong.
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
