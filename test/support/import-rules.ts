@@ -99,12 +99,8 @@ const pureFiles =
   /^src\/(deadline|queues\/batch-former|telemetry\/fault-limiter|telemetry\/redaction|workers\/host-state|registry\/version-state)\.ts$|^src\/(tensors|processing)\//;
 const impurePattern =
   /\b(Date\.now|new Date\(\)|performance\.now|process\.hrtime|Math\.random|setTimeout|setInterval|setImmediate)\b/;
-/**
- * Beside settings.ts: src/dev/ hands its environment on to the programs that it starts and needs the home before
- * settings load; a worker's main picks the few variables (PATH, TMPDIR, …) that its hosts get, so that they do
- * not get the rest.
- */
-const envReaders = /^src\/(settings\.ts$|dev\/|workers\/main\.ts$)/;
+/** src/dev/ hands its environment on to the programs that it starts, and needs the home before settings load. */
+const envReaders = /^src\/(settings\.ts$|dev\/)/;
 
 /** Every breach of the rules, one readable line each, with the reason for the rule. */
 export function checkImports(files: readonly SourceFile[]): string[] {
