@@ -12,7 +12,7 @@ export interface EmbeddedRedis {
 }
 
 const keeper = fileURLToPath(new URL('./keeper.ts', import.meta.url));
-const dockerImage = 'redis:7.2-bookworm';
+export const dockerImage = 'redis:7.2-bookworm';
 const passwordBytes = 24;
 
 /**
@@ -29,7 +29,7 @@ export function prepareRedis(
   const configFile = join(folder, 'redis.conf');
   const inContainer = source.kind === 'docker';
   const place = inContainer
-    ? { bind: '0.0.0.0', port: containerPort, folder: '/data' }
+    ? { bind: '0.0.0.0', port: containerPort, folder: '.' }
     : { bind: '127.0.0.1', port, folder };
   writeFileSync(configFile, redisConfig({ ...place, password }), { mode: 0o600 });
   const run = inContainer ? [source.command, ...dockerArgs(folder, port)] : [source.binary.path, configFile];
@@ -42,7 +42,10 @@ export function prepareRedis(
 
 const containerPort = 6379;
 
-/** Published on loopback only; as the user who owns the folder, or it could not read its configuration. */
+/**
+ * Published on loopback only; as the user who owns the folder, or it could not read its configuration. The folder
+ * is where the image's programs start.
+ */
 function dockerArgs(folder: string, port: number): readonly string[] {
   const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
   const publish = `127.0.0.1:${port}:${containerPort}`;

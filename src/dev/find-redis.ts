@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { packageManagers } from './package-managers.ts';
 import type { PackageManager } from './package-managers.ts';
+import { runQuietly } from './run-quietly.ts';
 
 export interface RedisBinary {
   readonly path: string;
@@ -56,7 +56,7 @@ export async function findRedisBinary(path: string): Promise<RedisBinary | undef
 
 /** Prints as in `Redis server v=7.0.15 sha=…` or `Valkey server v=8.0.1 sha=…`. */
 async function probe(file: string, path: string): Promise<RedisBinary | undefined> {
-  const { stdout } = await run(file, ['--version'], path, probeTimeoutMs);
+  const { stdout } = await runQuietly(file, ['--version'], path, probeTimeoutMs);
   const found = /^(Redis|Valkey) server v=(\d+)\.(\d+)(\.\d+)?/.exec(stdout);
   if (found === null) return undefined;
   const [, product, major, minor, patch = ''] = found;
@@ -73,10 +73,11 @@ async function installRedis(options: FindRedisOptions): Promise<RedisBinary | un
   if (manager === undefined) return undefined;
   const prefix = await privilege(manager, options);
   if (prefix === undefined) return undefined;
+  options.announce('no Redis here yet');
   for (const args of manager.attempts) {
     const command = [...prefix, manager.command, ...args];
-    options.announce(`no Redis here yet: running \`${command.join(' ')}\``);
-    await run(command[0]!, command.slice(1), options.path, installTimeoutMs);
+    options.announce(`running \`${command.join(' ')}\``);
+    await runQuietly(command[0]!, command.slice(1), options.path, installTimeoutMs);
     const binary = await findRedisBinary(options.path);
     if (binary !== undefined) return binary;
   }
@@ -93,14 +94,14 @@ async function privilege(
   options: FindRedisOptions,
 ): Promise<readonly string[] | undefined> {
   if (!manager.needsRoot || options.isRoot) return [];
-  const sudo = await run('sudo', ['-n', 'true'], options.path, probeTimeoutMs);
+  const sudo = await runQuietly('sudo', ['-n', 'true'], options.path, probeTimeoutMs);
   return sudo.succeeded ? ['sudo', '-n'] : undefined;
 }
 
 /** A Docker whose engine answers: the command alone is no use. */
 async function findDocker(path: string): Promise<string | undefined> {
   for (const file of executables('docker', path))
-    if ((await run(file, ['info'], path, probeTimeoutMs)).succeeded) return file;
+    if ((await runQuietly(file, ['info'], path, probeTimeoutMs)).succeeded) return file;
   return undefined;
 }
 
@@ -131,20 +132,4 @@ function isExecutable(file: string): boolean {
   } catch {
     return false;
   }
-}
-
-interface RunOutcome {
-  readonly succeeded: boolean;
-  readonly stdout: string;
-}
-
-function run(command: string, args: readonly string[], path: string, timeoutMs: number): Promise<RunOutcome> {
-  const env = { ...process.env, PATH: path, DEBIAN_FRONTEND: 'noninteractive' };
-  return new Promise((resolve) => {
-    const child = execFile(command, args, { timeout: timeoutMs, env }, (error, stdout) =>
-      resolve({ succeeded: error === null, stdout }),
-    );
-    // A program that asks a question gets no answer rather than our terminal.
-    child.stdin?.end();
-  });
 }

@@ -6,6 +6,8 @@ import { spawn } from 'node:child_process';
 
 /** Redis writes its last second of AOF and ends within milliseconds; past this it is stuck. */
 const stopTimeoutMs = 5_000;
+/** API and worker see the launcher go at the same moment, and need Redis to finish what they have accepted. */
+const outliveMs = 2_000;
 
 const [command, ...args] = process.argv.slice(2);
 const child = spawn(command!, args, { stdio: ['ignore', 'inherit', 'inherit'] });
@@ -15,7 +17,7 @@ child.once('error', (error) => {
   process.exit(1);
 });
 child.once('exit', (code) => process.exit(code ?? 1));
-process.stdin.once('close', stop).resume();
+process.stdin.once('close', () => setTimeout(stop, outliveMs)).resume();
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 

@@ -5,7 +5,7 @@ import type { FaultEvent } from '../channels.ts';
 import { MillraceError } from '../errors.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
 import type { Lifecycle } from '../lifecycle.ts';
-import { readRunFile } from '../run-file.ts';
+import { parseRunFile, readRunFile } from '../run-file.ts';
 import { loadSettings } from '../settings.ts';
 import { createCrew } from './crew.ts';
 import type { Crew } from './crew.ts';
@@ -17,7 +17,7 @@ import { createOutput } from './output.ts';
 import type { Output } from './output.ts';
 import { packageRoot } from './package-root.ts';
 import { freePort, portProblem } from './ports.ts';
-import { waitUntilAnswering } from './readiness.ts';
+import { until, waitUntilAnswering } from './readiness.ts';
 import { acquireRunLock } from './run-lock.ts';
 import { readSamples } from './samples.ts';
 import { setUp } from './set-up.ts';
@@ -100,7 +100,7 @@ async function start(launch: Launch): Promise<void> {
     (lock) => lock.release(),
   );
   const port = loaded.settings.port === 0 ? await freePort() : loaded.settings.port;
-  await checkPort(host, port);
+  await checkPort(launch, port);
   const apiUrl = reachableUrl(host, port);
   const redisUrl = await startRedis(launch, apiUrl);
   output.waiting('registering the sample models');
@@ -128,10 +128,17 @@ function refuseSecond(home: string): never {
   );
 }
 
-async function checkPort(host: string, port: number): Promise<void> {
+/** With the lock in hand a run file is one of a launcher that was killed: its children may still be ending. */
+async function checkPort({ home, loaded, lifecycle, output }: Launch, port: number): Promise<void> {
+  const { host, shutdown_grace_ms: graceMs } = loaded.settings;
+  if (parseRunFile(home)?.apiUrl === reachableUrl(host, port)) {
+    output.waiting('waiting for the end of a run that was killed');
+    const limit = AbortSignal.any([lifecycle.stopping, AbortSignal.timeout(graceMs + stopMarginMs)]);
+    await until(async () => (await portProblem(host, port)) === undefined, limit).catch(() => undefined);
+  }
   const problem = await portProblem(host, port);
-  if (problem === undefined) return;
-  throw new UserError(`Port ${port} on ${host} ${problem}: set MILLRACE_PORT to a free one.`);
+  if (problem !== undefined)
+    throw new UserError(`Port ${port} on ${host} ${problem}: set MILLRACE_PORT to a free one.`);
 }
 
 /** The worker first, so that it is stopped after the API, whose requests it still has to answer. */

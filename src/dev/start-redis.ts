@@ -2,16 +2,19 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseRunFile, runFilePath } from '../run-file.ts';
 import type { RunFile } from '../run-file.ts';
-import { prepareRedis } from './embedded-redis.ts';
+import { dockerImage, prepareRedis } from './embedded-redis.ts';
 import { findRedis } from './find-redis.ts';
 import type { RedisSource } from './find-redis.ts';
 import { shorten } from './launch.ts';
 import type { Launch } from './launch.ts';
 import { freePort } from './ports.ts';
+import { runQuietly } from './run-quietly.ts';
 import { UserError } from './user-error.ts';
 
 /** The keeper gives Redis 5 s. */
 export const redisStopTimeoutMs = 7_000;
+/** 40 MB over a line of 1 Mbit/s. */
+const fetchTimeoutMs = 320_000;
 
 /** Leaves the run file that others join by, and takes it away at the end. */
 export async function startRedis(launch: Launch, apiUrl: string): Promise<string> {
@@ -63,6 +66,7 @@ function redisProbe() {
 
 async function runRedis(launch: Launch, source: Exclude<RedisSource, { kind: 'url' }>): Promise<string> {
   const { home, lifecycle, crew } = launch;
+  if (source.kind === 'docker') await fetchImage(launch, source.command);
   const redis = prepareRedis(source, join(home, 'redis'), await freePort());
   const { command, args, url } = redis;
   const beforeRestart = async () => (await redisProbe()).shutDownRedis(url);
@@ -73,6 +77,16 @@ async function runRedis(launch: Launch, source: Exclude<RedisSource, { kind: 'ur
     (child) => child.stop(),
   );
   return url;
+}
+
+/** Before it is run, so that a slow network is not taken for a Redis that does not start. */
+async function fetchImage({ output }: Launch, docker: string): Promise<void> {
+  const path = process.env['PATH'] ?? '';
+  const known = await runQuietly(docker, ['image', 'inspect', dockerImage], path, fetchTimeoutMs);
+  if (known.succeeded) return;
+  output.line(`  … fetching the image ${dockerImage} with Docker`);
+  const fetched = await runQuietly(docker, ['pull', '--quiet', dockerImage], path, fetchTimeoutMs);
+  if (!fetched.succeeded) throw new UserError(`Docker could not fetch the image ${dockerImage}.`);
 }
 
 function describeSource(source: RedisSource, home: string): string {

@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findRedisBinary } from '../../src/dev/find-redis.ts';
 import { portProblem } from '../../src/dev/ports.ts';
 import { until } from '../../src/dev/readiness.ts';
 import { parseRunFile } from '../../src/run-file.ts';
@@ -22,15 +23,18 @@ describe('the launcher', function () {
   let port: number;
   let system: Launched | undefined;
 
-  beforeEach(async () => {
+  // One home for all, so that all but the first start is a warm one.
+  before(async () => {
     home = await mkdtemp(join(tmpdir(), 'millrace launcher '));
+  });
+  beforeEach(async () => {
     port = await freePort();
   });
   afterEach(async () => {
     system?.signal('SIGTERM');
     await system?.ended();
-    await rm(home, { recursive: true, force: true });
   });
+  after(() => rm(home, { recursive: true, force: true }));
 
   function start(env: Readonly<Record<string, string>> = {}, command?: readonly string[]): Launched {
     system = launch({ MILLRACE_HOME: home, MILLRACE_PORT: String(port), ...env }, command);
@@ -45,14 +49,12 @@ describe('the launcher', function () {
     const key = await readFile(join(home, 'dev-key'), 'utf8');
     first.signal('SIGKILL');
     expect(await first.ended()).to.equal('SIGKILL');
-    await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
-    expect(await portProblem('127.0.0.1', port)).to.equal(undefined);
-
     expect(parseRunFile(home)).to.include({ redisUrl: leftUrl });
     const second = start();
     await second.ready();
     expect(parseRunFile(home)?.redisUrl).not.to.equal(leftUrl);
     expect(await readFile(join(home, 'dev-key'), 'utf8')).to.equal(key);
+    await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
     second.signal('SIGTERM');
     expect(await second.ended()).to.equal(0);
   });
@@ -100,6 +102,48 @@ describe('the launcher', function () {
     started.signal('SIGTERM');
     expect(await started.ended()).to.equal(1);
     await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
+  });
+
+  it('runs Redis in Docker where there is neither a server nor a package manager', async () => {
+    const { path } = (await findRedisBinary(process.env['PATH'] ?? ''))!;
+    const bin = join(home, 'bin');
+    await mkdir(bin);
+    // Stands for the engine: what `docker run` publishes and mounts is given to a server on this machine.
+    const script = `#!/bin/sh
+echo "$1" >> '${home}/docker-calls'
+case "$1" in image) exit 1 ;; info | pull) exit 0 ;; esac
+for word; do
+  case "$word" in
+    127.0.0.1:*:6379) port="\${word#127.0.0.1:}"; port="\${port%:6379}" ;;
+    type=bind,source=*,target=/data) folder="\${word#type=bind,source=}"; folder="\${folder%,target=/data}" ;;
+  esac
+done
+cd "$folder" && exec '${path}' redis.conf --bind 127.0.0.1 --port "$port"
+`;
+    await writeFile(join(bin, 'docker'), script, { mode: 0o755 });
+    const started = start({ PATH: bin });
+    await started.ready();
+    expect(started.output).to.match(/fetching the image redis:[^]*✓ Redis +in Docker, data in /);
+    expect((await readFile(join(home, 'docker-calls'), 'utf8')).split('\n')).to.deep.equal([
+      'info',
+      'image',
+      'pull',
+      'run',
+      '',
+    ]);
+    const processes = started.descendants();
+    started.signal('SIGTERM');
+    expect(await started.ended()).to.equal(0);
+    expect(processes.filter(isAlive)).to.deep.equal([]);
+  });
+
+  it('leaves nothing behind when it is killed', async () => {
+    const started = start();
+    await started.ready();
+    const processes = started.descendants();
+    started.signal('SIGKILL');
+    await until(async () => !processes.some(isAlive), AbortSignal.timeout(endMs));
+    expect(await portProblem('127.0.0.1', port)).to.equal(undefined);
   });
 
   it('names the port and its setting when a stranger has it', async () => {
