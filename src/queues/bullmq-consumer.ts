@@ -50,7 +50,8 @@ class BullmqConsumer implements JobConsumer {
   readonly #options: BullmqConsumerOptions;
   readonly #name: string;
   #worker: Worker | undefined;
-  #draining: Promise<void> | undefined;
+  /** Ends when no more jobs are taken and the last is settled. */
+  #served: Promise<void> = Promise.resolve();
 
   constructor(options: BullmqConsumerOptions) {
     this.#options = options;
@@ -86,17 +87,21 @@ class BullmqConsumer implements JobConsumer {
     });
     this.#worker = worker;
     await worker.waitUntilReady();
-    void worker.run().catch((error: unknown) => this.#publishFault('The lane is no longer served', error));
+    this.#served = worker
+      .run()
+      .catch((error: unknown) => this.#publishFault('The lane is no longer served', error));
   }
 
   async drain(graceMs: number): Promise<'drained' | 'abandoned'> {
     const worker = this.#worker;
     if (worker === undefined) return 'drained';
-    // Locks are renewed until the last job is settled.
-    this.#draining ??= worker.close();
+    // Takes no more. Locks are renewed until the last job is settled, and only then does the loop end. BullMQ's own
+    // waiting (`close()`, `pause()`) is not used: it hangs while its blocking connection is reconnecting.
+    await worker.pause(true);
+    await this.#endBlockingRead(worker);
     const grace = new AbortController();
     const outcome = await Promise.race([
-      this.#draining.then(() => 'drained' as const),
+      this.#served.then(() => 'drained' as const),
       delay(graceMs, 'abandoned' as const, { signal: grace.signal }).catch(() => 'abandoned' as const),
     ]);
     grace.abort();
@@ -105,11 +110,14 @@ class BullmqConsumer implements JobConsumer {
 
   /** Does not wait for jobs in hand: another worker takes them when their locks have expired. */
   async close(): Promise<void> {
-    const worker = this.#worker;
-    if (worker === undefined) return;
-    if (this.#draining === undefined) await worker.close(true);
-    // BullMQ keeps to the close it has begun, which waits for jobs; the connections can be taken from it.
-    else await worker.getBackend().close(true);
+    await this.#worker?.close(true);
+  }
+
+  /** The loop also waits for its blocking read, which would take up to `drainDelayS`. */
+  async #endBlockingRead(worker: Worker): Promise<void> {
+    const blocking = await worker.getBackend().blockingClient;
+    if (blocking?.status === 'ready') blocking.disconnect();
+    else blocking?.once('ready', () => blocking.disconnect());
   }
 
   async #process(job: Job, signal: AbortSignal | undefined, run: Run): Promise<void> {
