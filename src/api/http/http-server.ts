@@ -42,6 +42,8 @@ export function createHttpServer(app: Express, options: HttpServerOptions): Serv
   server.maxHeadersCount = 0;
   // The body reader sends the 100 once the request has passed what can be checked without its body.
   server.on('checkContinue', handle);
+  // Other expectations are refused by protocol.ts.
+  server.on('checkExpectation', handle);
   refuseOutsideApp(server, options.headerBytesMax);
   return server;
 }

@@ -20,6 +20,16 @@ export function checkProtocol(request: IncomingMessage, headerCountMax: number):
   checkSingletons(rawHeaders, request.httpVersionMinor);
   const coding = request.headers['transfer-encoding'];
   if (coding !== undefined) checkTransferCoding(coding, request.httpVersionMinor);
+  const expectation = request.headers.expect;
+  if (expectation !== undefined && request.httpVersionMinor === 1) checkExpectation(expectation);
+}
+
+function checkExpectation(expectation: string): void {
+  if (expectation.trim().toLowerCase() === '100-continue') return;
+  throw new Refusal('expectation_failed', undefined, {
+    details: [{ path: 'header Expect', expected: '100-continue', found: expectation.slice(0, 80) }],
+    closes: true,
+  });
 }
 
 /** Fields of which a second one would make two readers disagree. The lengths spare most fields a comparison. */

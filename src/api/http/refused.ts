@@ -1,18 +1,18 @@
 import { STATUS_CODES } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { channels } from '../../channels.ts';
 import type { RequestEvent } from '../../channels.ts';
 import { MillraceError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { errorAnswer } from './error-handler.ts';
-import { Exchange, exchangeOn } from './exchange.ts';
+import { exchangeOn } from './exchange.ts';
 import { Refusal } from './refusal.ts';
 import { nextSerial } from './request-id.ts';
 
 /**
- * Gives the envelope to what never reaches the application: requests that Node's parser refuses, CONNECT, and
- * expectations other than 100-continue. An Upgrade is not refused: without a listener for it Node answers
+ * Gives the envelope to what never reaches the application: requests that Node's parser refuses, and CONNECT.
+ * An Upgrade is not refused: without a listener for it Node answers
  * over HTTP/1.1, as RFC 9110 §7.8 lets it.
  */
 export function refuseOutsideApp(server: Server, headerBytesMax: number): void {
@@ -23,20 +23,6 @@ export function refuseOutsideApp(server: Server, headerBytesMax: number): void {
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     socket.on('error', () => socket.destroy());
     writeRaw(socket, new MillraceError('not_implemented', 'CONNECT is not implemented'), 'CONNECT');
-  });
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    new Exchange(request, response).fail(
-      new Refusal('expectation_failed', undefined, {
-        details: [
-          {
-            path: 'header Expect',
-            expected: '100-continue',
-            found: String(request.headers.expect).slice(0, 80),
-          },
-        ],
-        closes: true,
-      }),
-    );
   });
 }
 
@@ -67,17 +53,16 @@ function parserRefusal(error: ParserError, headerBytesMax: number): Refusal {
 function classify(code: string, line: string, headerBytesMax: number): readonly [ErrorCode, string?] {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return line.length > headerBytesMax && /^[A-Z]+ \S+$/.test(line)
-        ? ['uri_too_long']
-        : ['headers_too_large'];
+      return requestTarget(line).length > headerBytesMax ? ['uri_too_long'] : ['headers_too_large'];
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return ['request_timeout'];
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return ['payload_too_large', 'The chunk extensions are too large'];
     case 'HPE_INVALID_METHOD':
       return requestLine.test(line) ? ['not_implemented'] : ['invalid_input', malformed];
-    case 'HPE_INVALID_VERSION':
     case 'HPE_PAUSED_H2_UPGRADE':
+      return ['http_version_not_supported'];
+    case 'HPE_INVALID_VERSION':
       return versionedLine.test(line) ? ['http_version_not_supported'] : ['invalid_input', malformed];
     default:
       return ['invalid_input', malformed];
@@ -88,6 +73,10 @@ const malformed = 'The request is malformed';
 /** `FOO /path HTTP/1.1`: a method of token characters that the parser does not know. */
 const requestLine = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} \S+ HTTP\/\d/;
 const versionedLine = /^\S+ \S+ HTTP\/\d+\.\d+\s*$/;
+
+function requestTarget(line: string): string {
+  return /^[A-Z]+ \S*/.exec(line)?.[0] ?? '';
+}
 
 /** The line in which the parser stopped: at most the packet that it was given last. */
 function lineAt(error: ParserError): string {

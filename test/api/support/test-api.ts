@@ -1,0 +1,171 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Admission } from '../../../src/api/admission.ts';
+import { Credentials } from '../../../src/api/credentials.ts';
+import { DataPlane } from '../../../src/api/data-plane.ts';
+import type { HealthProbe } from '../../../src/api/health.ts';
+import { Health } from '../../../src/api/health.ts';
+import { createApp } from '../../../src/api/http/app.ts';
+import { BodyReader } from '../../../src/api/http/body-reader.ts';
+import { Dispatcher } from '../../../src/api/http/dispatcher.ts';
+import { closeServer, createHttpServer, listen } from '../../../src/api/http/http-server.ts';
+import type { HttpServerOptions } from '../../../src/api/http/http-server.ts';
+import { createRouteTable } from '../../../src/api/http/routes.ts';
+import type { RouteTable } from '../../../src/api/http/route-table.ts';
+import { issueKey } from '../../../src/api/keys/issue-key.ts';
+import type { KeyStore } from '../../../src/api/keys/key-store.ts';
+import type { Scope } from '../../../src/api/keys/scopes.ts';
+import { SqliteKeyStore } from '../../../src/api/keys/sqlite-key-store.ts';
+import type { WorkerHeartbeat } from '../../../src/queues/worker-presence.ts';
+import type { ModelVersion } from '../../../src/registry/model-version.ts';
+import { Resolver } from '../../../src/registry/resolver.ts';
+import { SqliteStore } from '../../../src/registry/sqlite-store.ts';
+import { penguinsVersion, regressionVersion, wineVersion } from '../../support/builders.ts';
+import { AnsweringCoalescer } from './answering-coalescer.ts';
+
+export interface TestApiOptions {
+  readonly versions?: readonly ModelVersion[];
+  readonly inFlightMax?: number;
+  readonly bytesMax?: number;
+  readonly bufferedBytesMax?: number;
+  readonly server?: Partial<HttpServerOptions>;
+  readonly probes?: readonly HealthProbe[];
+}
+
+/** The API on a real socket, with its real stores, and an answering coalescer in place of queue and workers. */
+export interface TestApi {
+  readonly port: number;
+  readonly url: string;
+  /** With all of the scopes. */
+  readonly key: string;
+  readonly server: Server;
+  readonly dispatcher: Dispatcher;
+  readonly table: RouteTable;
+  readonly admission: Admission;
+  readonly coalescer: AnsweringCoalescer;
+  readonly keys: KeyStore;
+  /** What the presence observer shows; one idle worker at first. */
+  workers: WorkerHeartbeat[];
+  /** False: as if Redis had never been reached. */
+  connected: boolean;
+  keyWith(scopes: readonly Scope[]): Promise<string>;
+  request(path: string, init?: RequestInit): Promise<Response>;
+  /** POSTs to predict, a string as it is, anything else as JSON. */
+  predict(body: unknown, path?: string): Promise<Response>;
+  close(): Promise<void>;
+}
+
+export const sampleWorker: WorkerHeartbeat = {
+  workerId: 'worker-1',
+  pool: 'default',
+  loaded: [],
+  hostCount: 1,
+  busyHostCount: 0,
+  draining: false,
+  sentAtMs: 0,
+};
+
+const defaultServer: HttpServerOptions = {
+  headerBytesMax: 16_384,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 65_000,
+};
+const farAwayMs = 3_600_000;
+
+export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
+  const home = await mkdtemp(join(tmpdir(), 'millrace-api-'));
+  const store = new SqliteStore(join(home, 'registry.db'));
+  for (const version of options.versions ?? [wineVersion(), penguinsVersion(), regressionVersion()])
+    await store.putVersion(version);
+  const resolver = new Resolver({ store, changes: null, pollMs: farAwayMs });
+  await resolver.start();
+  const keys = new SqliteKeyStore(join(home, 'keys.db'));
+  const keyWith = async (scopes: readonly Scope[]) => {
+    const request = { name: 'test', scopes, environment: 'test', ratePerMinute: null, expiresAtMs: null };
+    return (await issueKey(keys, request, Date.now())).key;
+  };
+  const coalescer = new AnsweringCoalescer();
+  const admission = new Admission(options.inFlightMax ?? 64);
+  const bytesMax = options.bytesMax ?? 65_536;
+  const table = createRouteTable({
+    version: '1.2.3',
+    dataPlane: new DataPlane({
+      admission,
+      resolver,
+      engine: () => (api.connected ? { coalescer, presence, clock: { nowMs: () => Date.now() } } : undefined),
+      defaultModel: 'wine',
+      timeoutMs: 2000,
+    }),
+    bodyReader: new BodyReader({
+      bytesMax,
+      depthMax: 32,
+      bufferedBytesMax: options.bufferedBytesMax ?? 64 * bytesMax,
+    }),
+    resolver,
+    health: new Health({
+      version: '1.2.3',
+      environment: 'test',
+      probes: options.probes ?? [{ name: 'redis', required: true, check: async () => null }],
+      timeoutMs: 500,
+      cacheMs: 1000,
+    }),
+    readiness: () => ({ redis: api.connected, accepting: true }),
+    timeoutMsMax: 60_000,
+  });
+  const presence = {
+    workers: (pool: string) => api.workers.filter((worker) => worker.pool === pool && !worker.draining),
+    all: () => api.workers,
+    close: async () => {},
+  };
+  const credentials = new Credentials({ keys, cacheMs: 5000, now: Date.now });
+  const dispatcher = new Dispatcher({ table, credentials, headerCountMax: 100 });
+  const server = createHttpServer(createApp(dispatcher), { ...defaultServer, ...options.server });
+  const port = await listen(server, '127.0.0.1', 0);
+  const key = await keyWith(['admin']);
+  const api: TestApi = {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    key,
+    server,
+    dispatcher,
+    table,
+    admission,
+    coalescer,
+    keys,
+    workers: [sampleWorker],
+    connected: true,
+    keyWith,
+    request: (path, init = {}) =>
+      fetch(`http://127.0.0.1:${port}${path}`, { ...init, headers: { 'x-api-key': key, ...init.headers } }),
+    predict: (body, path = '/api/v1/predict') =>
+      api.request(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    close: async () => {
+      await closeServer(server, 0);
+      await resolver.stop();
+      await store.close();
+      await keys.close();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+  return api;
+}
+
+/** For a describe block: started before its tests, stopped after them. */
+export function useTestApi(options: TestApiOptions = {}): () => TestApi {
+  let api: TestApi | undefined;
+  before(async () => {
+    api = await startTestApi(options);
+  });
+  after(() => api?.close());
+  return () => {
+    if (api === undefined) throw new Error('the API is there once the tests run');
+    return api;
+  };
+}
