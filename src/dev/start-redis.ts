@@ -9,6 +9,7 @@ import { shorten } from './launch.ts';
 import type { Launch } from './launch.ts';
 import { freePort } from './ports.ts';
 import { runQuietly } from './run-quietly.ts';
+import { shutDownRedis } from './shut-down-redis.ts';
 import { UserError } from './user-error.ts';
 
 /** The keeper gives Redis 5 s. */
@@ -50,18 +51,15 @@ export async function startRedis(launch: Launch, apiUrl: string): Promise<string
 async function endRedisOfCrashedRun(home: string): Promise<void> {
   const left = parseRunFile(home);
   rmSync(runFilePath(home), { force: true });
-  if (left?.embeddedRedis === true) await (await redisProbe()).shutDownRedis(left.redisUrl);
+  if (left?.embeddedRedis === true) await shutDownRedis(left.redisUrl);
 }
 
 async function useGivenRedis(url: string): Promise<string> {
-  const problem = await (await redisProbe()).probeRedis(url);
+  // Loaded only where it is needed: the driver would add a tenth to the time of a warm start.
+  const { probeRedis } = await import('./redis-probe.ts');
+  const problem = await probeRedis(url);
   if (problem === undefined) return url;
   throw new UserError(`The Redis that MILLRACE_REDIS_URL names cannot be used: ${problem}.`);
-}
-
-/** Loaded only where it is needed: the driver would add a fifth to the time of a warm start. */
-function redisProbe() {
-  return import('./redis-probe.ts');
 }
 
 async function runRedis(launch: Launch, source: Exclude<RedisSource, { kind: 'url' }>): Promise<string> {
@@ -69,7 +67,7 @@ async function runRedis(launch: Launch, source: Exclude<RedisSource, { kind: 'ur
   if (source.kind === 'docker') await fetchImage(launch, source.command);
   const redis = prepareRedis(source, join(home, 'redis'), await freePort());
   const { command, args, url } = redis;
-  const beforeRestart = async () => (await redisProbe()).shutDownRedis(url);
+  const beforeRestart = () => shutDownRedis(url);
   const member = { name: 'redis', command, args, env: process.env, stopTimeoutMs: redisStopTimeoutMs };
   await lifecycle.start(
     'redis',

@@ -77,11 +77,9 @@ export function launch(env: Readonly<Record<string, string>>, command = nodeComm
     said,
     ready: () => said(/^ready /m),
     child(part) {
-      const found = descendantsOf(child.pid!).find((pid) =>
-        commandOf(pid)
-          .split(' ')
-          .some((word) => word.endsWith(part)),
-      );
+      // The program or the script that it runs; what comes after are arguments, of a keeper for one.
+      const names = (pid: number) => commandOf(pid).split(' ').slice(0, 2);
+      const found = descendantsOf(child.pid!).find((pid) => names(pid).some((name) => name.endsWith(part)));
       if (found === undefined) throw new Error(`no process ${part} below the launcher`);
       return found;
     },
