@@ -230,7 +230,7 @@ class SelfClockedCoalescer implements Coalescer {
       job,
       batch,
       deadlineMs: Math.max(...batch.entries.map((entry) => entry.deadlineMs)),
-      expire: () => this.#abandon(flight, new MillraceError('timeout'), 'lost'),
+      expire: () => this.#abandon(flight, new MillraceError('timeout')),
     };
     const flights = this.#inFlight.get(batch.versionKey);
     if (flights === undefined) this.#inFlight.set(batch.versionKey, new Set([flight]));
@@ -297,12 +297,12 @@ class SelfClockedCoalescer implements Coalescer {
   }
 
   /** Gives up on a job that may still be run somewhere. */
-  #abandon(flight: JobInFlight, error: MillraceError, phase?: 'lost'): void {
+  #abandon(flight: JobInFlight, error: MillraceError): void {
     if (!this.#finish(flight)) return;
     // Only the few facts are kept for the late result, not the tensors.
     const late = jobEventOf('late', flight);
     this.#options.receiver.forget(flight.job.id, () => channels.job.publish(late));
-    if (phase !== undefined) publishJobEvent(phase, flight);
+    publishJobEvent('lost', flight);
     this.#rejectAll(flight.batch, error);
   }
 
