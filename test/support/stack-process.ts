@@ -8,6 +8,8 @@ export interface StackProcess {
   readonly name: string;
   readonly pid: number;
   readonly running: boolean;
+  /** Of the process that ended last; null while none has, or when a signal ended it. */
+  readonly exitCode: number | null;
   /** Aborts when the process that runs now has ended. */
   readonly ended: AbortSignal;
   /** All it wrote to stdout and stderr since its first start. */
@@ -37,6 +39,7 @@ const stopTimeoutMs = 15_000;
 export function startStackProcess({ name, script, env }: StackProcessOptions): StackProcess {
   let child: ChildProcess | undefined;
   let ended = new AbortController();
+  let exitCode: number | null = null;
   let log = '';
   const readers = new Set<() => void>();
 
@@ -57,7 +60,8 @@ export function startStackProcess({ name, script, env }: StackProcessOptions): S
     started.stdin.on('error', () => undefined);
     started.stdout.setEncoding('utf8').on('data', append);
     started.stderr.setEncoding('utf8').on('data', append);
-    started.once('close', () => {
+    started.once('close', (code: number | null) => {
+      exitCode = code;
       if (child === started) child = undefined;
       end.abort();
       notify();
@@ -110,6 +114,9 @@ export function startStackProcess({ name, script, env }: StackProcessOptions): S
     },
     get running() {
       return child !== undefined;
+    },
+    get exitCode() {
+      return exitCode;
     },
     get ended() {
       return ended.signal;

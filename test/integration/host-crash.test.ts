@@ -1,0 +1,43 @@
+import { expect } from 'chai';
+import { descendantsOf } from '../support/processes.ts';
+import { useStack } from '../support/stack.ts';
+import { Client, outputOf } from './client.ts';
+import { fixtureModels } from './fixture-models.ts';
+import { isBusy, scrape, untilMetrics } from './metrics.ts';
+
+/** About a second of work: long enough that the host is certainly killed within it. */
+const iterations = 30_000;
+
+describe('kill -9 of a host', () => {
+  const stack = useStack({ models: fixtureModels('slow-loop', 'nonce') });
+  let client: Client;
+  before(() => (client = new Client(stack())));
+  after(() => client.close());
+
+  it('with a request in flight and others behind it: its replacement answers them all', async () => {
+    const worker = stack().workers[0]!;
+    const [host, ...more] = descendantsOf(worker.pid);
+    expect(more, 'hosts of this worker beside the one').to.deep.equal([]);
+
+    const held = client.predictWith('slow-loop', iterations, { timeout_ms: 15_000 });
+    await untilMetrics(worker, isBusy);
+    const behind = Array.from({ length: 20 }, (_, x) =>
+      client.predictWith('nonce', [x], { timeout_ms: 15_000 }),
+    );
+    process.kill(host!, 'SIGKILL');
+
+    expect(outputOf(await held)).to.equal(iterations);
+    expect((await Promise.all(behind)).map(outputOf)).to.deep.equal(behind.map((_, x) => [3 * x + 1]));
+    const metrics = await scrape(worker);
+    expect(metrics.sum('millrace_host_deaths_total')).to.equal(1);
+    expect(descendantsOf(worker.pid)).to.have.length(1).and.not.include(host);
+  });
+
+  it('while nothing runs: the next request is answered', async () => {
+    const worker = stack().workers[0]!;
+    const [host] = descendantsOf(worker.pid);
+    process.kill(host!, 'SIGKILL');
+    expect(outputOf(await client.predictWith('nonce', [5], { timeout_ms: 15_000 }))).to.deep.equal([16]);
+    expect(client.statuses).to.deep.equal({ 200: client.sent });
+  });
+});
