@@ -208,13 +208,20 @@ export class Worker {
       const outputs = fromRunOutputs(outcome.tensors, range.rowCount, batch);
       return { kind: 'ran', value: postprocess.apply(outputs, range.rowCount, job.outputs) };
     } catch (error) {
-      return { kind: 'failed', error: toMillraceError(error) };
+      const outcome = { kind: 'failed', error: toMillraceError(error) } as const;
+      this.#note(passage, range, outcome, version);
+      return outcome;
     }
   }
 
-  /** The outcome of a job is the last thing that went wrong in it; a lone row that kills is an alarm. */
+  /**
+   * The outcome of a job is the last thing that went wrong in it. A lone row that kills is an alarm, and so is a
+   * run that fails through no fault of its input: alone, each of its rows may well succeed, and no answer shows it.
+   */
   #note(passage: Passage, range: RowRange, outcome: Attempt<unknown>, version: ModelVersion): void {
     if (outcome.kind !== 'ran') passage.outcome = outcome.kind;
+    if (outcome.kind === 'failed' && outcome.error.code === 'internal_error')
+      publishFault(`A run of ${version.model}/${version.version} failed`, outcome.error);
     if (outcome.kind !== 'host_died' || range.rowCount > 1) return;
     publishFault(`A row of job ${passage.taken.job.id} ends the host of ${version.model}/${version.version}`);
   }
