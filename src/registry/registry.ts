@@ -174,11 +174,23 @@ function conflict(taken: ModelVersion): MillraceError {
 }
 
 /** The manifest speaks first; where both speak they must agree on how many classes there are. */
+/**
+ * The manifest may give names to classes that the graph merely numbers 0, 1, …. Where the graph names them itself,
+ * another order or other names would put labels beside the wrong probabilities.
+ */
 function chooseLabels(manifest: Manifest, ofGraph: readonly Label[] | null): readonly Label[] | null {
   const { labels } = manifest;
   if (labels === undefined) return manifest.task === 'regression' ? null : ofGraph;
-  if (ofGraph !== null && ofGraph.length !== labels.length) throw labelCount(labels.length, ofGraph.length);
-  return labels;
+  if (ofGraph === null) return labels;
+  if (ofGraph.length !== labels.length) throw labelCount(labels.length, ofGraph.length);
+  if (ofGraph.every((label, index) => label === index || label === labels[index])) return labels;
+  throw invalidManifest([
+    {
+      path: 'labels',
+      expected: `the classes that the model names, ${JSON.stringify(ofGraph)}, or nothing`,
+      found: JSON.stringify(labels),
+    },
+  ]);
 }
 
 function checkLabelCount(labels: readonly Label[] | null, roles: OutputRoles, signature: Signature): void {

@@ -114,6 +114,18 @@ describe('registry', function () {
       'invalid_input',
     ],
     [
+      'labels in another order than the classes of the graph',
+      fixture('zipmap-string'),
+      manifest('m', { task: 'classification', labels: ['low', 'high', 'mid'] }),
+      'invalid_input',
+    ],
+    [
+      'names for integer classes that are not 0, 1, …',
+      fixture('zipmap-int64'),
+      manifest('m', { task: 'classification', labels: ['a', 'b', 'c'] }),
+      'invalid_input',
+    ],
+    [
       'an output that is not there',
       identity(),
       manifest('m', { task: 'regression', outputs: { value: 'z' } }),
