@@ -3,6 +3,7 @@ import { descendantsOf } from '../support/processes.ts';
 import { useStack } from '../support/stack.ts';
 import { Client, outputOf } from './client.ts';
 import { fixtureModels } from './fixture-models.ts';
+import { startLoad } from './load.ts';
 import { isBusy, scrape, untilMetrics } from './metrics.ts';
 
 /** About a second of work: long enough that the host is certainly killed within it. */
@@ -31,6 +32,21 @@ describe('kill -9 of a host', () => {
     const metrics = await scrape(worker);
     expect(metrics.sum('millrace_host_deaths_total')).to.equal(1);
     expect(descendantsOf(worker.pid)).to.have.length(1).and.not.include(host);
+  });
+
+  it('three times under load: no request fails', async () => {
+    const worker = stack().workers[0]!;
+    const load = startLoad({ client, callers: 8, timeoutMs: 15_000 });
+    for (let deaths = 2; deaths <= 4; deaths++) {
+      await load.answered(100);
+      const [host] = descendantsOf(worker.pid);
+      process.kill(host!, 'SIGKILL');
+      await untilMetrics(worker, (metrics) => metrics.sum('millrace_host_deaths_total') === deaths);
+    }
+    await load.answered(100);
+    const { wrong, broken, statuses } = await load.stop();
+    expect({ wrong, broken }).to.deep.equal({ wrong: [], broken: [] });
+    expect(statuses).to.have.all.keys('200');
   });
 
   it('while nothing runs: the next request is answered', async () => {
