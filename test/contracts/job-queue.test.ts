@@ -1,3 +1,4 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'chai';
 import type { TakenJob } from '../../src/queues/job-queue.ts';
@@ -123,6 +124,28 @@ describe('job queue contract', () => {
     expect(lost.items).to.deep.equal(['lock lost']);
     expect(starts.items).to.deep.equal([1, 2]);
     expect(await consumer.drain(5000)).to.equal('drained');
+  });
+
+  it('gives the jobs of a killed worker to another', async () => {
+    const prefix = rig.keys.bullmq.slice(1, -1);
+    const child = fork(new URL('../queues/stuck-worker.ts', import.meta.url), [redisUrl(), prefix]);
+    try {
+      await once(child, 'message');
+      const jobs = [sampleJob(), sampleJob()];
+      const took = createInbox<unknown>();
+      child.on('message', (id) => took.push(id));
+      for (const job of jobs) await rig.producer.add(job);
+      await took.filled(2);
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+      const again = createInbox<readonly [string, number]>();
+      await rig.consume(async ({ job, startCount }) => again.push([job.id, startCount]));
+      const starts = [...(await again.filled(2))].toSorted();
+      expect(starts).to.deep.equal(jobs.map(({ id }) => [id, 2]).toSorted());
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   it('waits for jobs in hand while it drains, and takes no more', async () => {

@@ -85,7 +85,7 @@ describe('result channel contract', () => {
   it('settles once when a job was run twice', async () => {
     const id = ulid();
     const settled = createInbox<ResultOutcome>();
-    receiver.expect(id, settled.push);
+    receiver.expect(id, (outcome) => settled.push(outcome));
     await publish(id, 1);
     await publish(id, 2);
     const next = ulid();

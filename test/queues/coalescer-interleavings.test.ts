@@ -7,7 +7,7 @@ import { resultSchemaVersion } from '../../src/queues/result.ts';
 import { createSharedClock } from '../../src/queues/shared-clock.ts';
 import { decodeTensors } from '../../src/tensors/binary-codec.ts';
 import { redisUrl } from '../support/services.ts';
-import { closeConnections, connect, rows, sampleVersion } from './builders.ts';
+import { closeConnections, connect, rows, rowValues, sampleVersion } from './builders.ts';
 import { answerValues, makeCoalescerRig } from './coalescer-rig.ts';
 import { createInbox } from './inbox.ts';
 import { makeQueueRig } from './queue-rig.ts';
@@ -45,7 +45,7 @@ describe('coalescer, any interleaving', () => {
             answered.add(job.id);
             const kept: number[] = [];
             let row = 0;
-            const all = [...(decodeTensors(job.payload).get('x')?.data as Float32Array)];
+            const all = rowValues(decodeTensors(job.payload));
             for (const { requestId, rowCount } of job.entries) {
               if (!failing.has(requestId)) kept.push(...all.slice(row, row + rowCount));
               row += rowCount;
