@@ -47,6 +47,11 @@ describe('host pool', () => {
     faultLog.stop();
   });
 
+  async function everyHost(change: NonNullable<HostEvent['change']>): Promise<void> {
+    for (const slot of ['host-0', 'host-1'])
+      await hostLog.next((event) => event.hostId.startsWith(slot) && event.change === change);
+  }
+
   it('runs a version in its hosts', async () => {
     const pool = await openPool({ hostCount: 2 });
     await pool.load(fixtureSpec('nonce'));
@@ -57,8 +62,7 @@ describe('host pool', () => {
   it('loads a resident version into every host', async () => {
     const pool = await openPool({ hostCount: 2 });
     await pool.load(fixtureSpec('nonce'));
-    for (const host of ['host-0', 'host-1'])
-      await hostLog.next(({ hostId, change }) => hostId.startsWith(host) && change === 'loaded');
+    await everyHost('loaded');
   });
 
   it('answers a run whose host is killed from the replacement', async () => {
@@ -96,7 +100,7 @@ describe('host pool', () => {
   it('kills a hung host at the limit of its run while another host goes on', async () => {
     const pool = await openPool({ hostCount: 2, hostEntry: poisonHost, runTimeoutMs: 300 });
     await pool.load(fixtureSpec('nonce'));
-    await hostLog.next(({ hostId, change }) => hostId.startsWith('host-1') && change === 'loaded');
+    await everyHost('loaded');
     const hung = pool.run(nonceRun([hangMarker]));
     const others = Promise.all([1, 2, 3].map((value) => pool.run(nonceRun([value]))));
     expect((await others).map(valuesOf)).to.deep.equal([[4], [7], [10]]);
@@ -167,10 +171,10 @@ describe('host pool', () => {
   it('unloads from every host, and loads again', async () => {
     const pool = await openPool({ hostCount: 2 });
     await pool.load(fixtureSpec('nonce'));
+    await everyHost('loaded');
     await pool.load(fixtureSpec('sum-rows'));
     pool.unload('nonce');
-    for (const host of ['host-0', 'host-1'])
-      await hostLog.next(({ hostId, change }) => hostId.startsWith(host) && change === 'unloaded');
+    await everyHost('unloaded');
     await pool.load(fixtureSpec('nonce'));
     expect(valuesOf(await pool.run(nonceRun([2])))).to.deep.equal([7]);
   });
