@@ -76,7 +76,7 @@ describe('Redis', () => {
   for (const type of ['pubsub', 'normal'] as const) {
     it(`cuts all ${type} connections under load, again and again: no answer is wrong and none is missing`, async () => {
       const load = startLoad({ client, callers: 8, timeoutMs: 5000 });
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 3; i++) {
         await untilServing();
         await load.answered(50);
         const cut = await withRedis(stack, (admin) =>
