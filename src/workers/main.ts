@@ -199,7 +199,9 @@ const lanes = await lifecycle.start(
       }),
     })),
   async (started) => {
-    await Promise.all(started.map(({ consumer }) => consumer.drain(drainMs)));
+    // With nothing in hand there is nothing to wait for; a lane that is out of reach would only find out late.
+    const graceMs = redis.status === 'ready' || worker.inHandCount > 0 ? drainMs : 0;
+    await Promise.all(started.map(({ consumer }) => consumer.drain(graceMs)));
     await Promise.all(started.map(({ consumer }) => consumer.close()));
   },
 );

@@ -59,6 +59,7 @@ const startsSuspected = 3;
  */
 export class Worker {
   readonly #options: WorkerOptions;
+  #inHandCount = 0;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -69,6 +70,20 @@ export class Worker {
    * Rejects with `service_unavailable` when the answer could not be published: the job must run again.
    */
   async run(taken: TakenJob): Promise<void> {
+    this.#inHandCount += 1;
+    try {
+      await this.#answer(taken);
+    } finally {
+      this.#inHandCount -= 1;
+    }
+  }
+
+  /** Jobs taken and not yet answered. */
+  get inHandCount(): number {
+    return this.#inHandCount;
+  }
+
+  async #answer(taken: TakenJob): Promise<void> {
     const { nowMs, publisher, workerId } = this.#options;
     const { job, signal } = taken;
     const takenAtMs = nowMs();
