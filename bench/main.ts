@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { freePort } from '../test/support/redis-server.ts';
+import { findLoadTool, load } from './load.ts';
+import type { LoadResult, LoadTool } from './load.ts';
+import { openLoop } from './open-loop.ts';
+import { untilOk } from './processes.ts';
+import { writeReport } from './report.ts';
+import type { Row, Section } from './report.ts';
+import { spread } from './statistics.ts';
+import type { Spread } from './statistics.ts';
+import { fixture, startSystem } from './system.ts';
+import type { System } from './system.ts';
+
+const help = `npm run bench [-- --quick]    Measures the predict path against its yardsticks in one run.
+  --quick   shorter and fewer runs, printed only; the report is left as it is`;
+
+const { values: flags } = parseArgs({ options: { quick: { type: 'boolean' }, help: { type: 'boolean' } } });
+const quick = flags.quick === true;
+const seconds = quick ? 3 : 8;
+const rounds = quick ? 2 : 5;
+const tool: LoadTool = findLoadTool();
+
+if (flags.help === true) console.log(help);
+else await bench();
+
+async function bench(): Promise<void> {
+  const system = await startSystem();
+  try {
+    const [echoPort, naivePort] = [await freePort(), await freePort()];
+    await system.subject('echo.ts', [String(echoPort)]);
+    await system.subject('naive-worker.ts', [system.redisUrl, fixture('mlp-5-3.onnx')]);
+    await system.subject('naive-api.ts', [String(naivePort), system.redisUrl]);
+    const [echoUrl, naiveUrl] = [echoPort, naivePort].map(
+      (port) => `http://127.0.0.1:${port}/api/v1/predict`,
+    );
+    const probe = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"inputs":[1,2,3,4,5]}',
+    };
+    await untilOk(echoUrl as string, probe);
+    await untilOk(naiveUrl as string, probe);
+    const sections = [
+      await throughput(system, echoUrl as string, naiveUrl as string),
+      await oneAtATime(system),
+      await overload(system, echoUrl as string),
+    ];
+    if (!quick) writeReport(sections, tool);
+    for (const section of sections) for (const row of section.rows) console.log(rowText(row));
+  } finally {
+    await system.stop();
+  }
+}
+
+interface Subject {
+  readonly url: string;
+  readonly apiKey: string;
+  readonly connections: number;
+  readonly width?: number;
+}
+
+/** One after the other, again and again, so that a slow minute of the machine meets both. */
+async function paired(
+  ours: Subject,
+  yardstick: Subject,
+): Promise<{ ours: LoadResult[]; yardstick: LoadResult[] }> {
+  const results = { ours: [] as LoadResult[], yardstick: [] as LoadResult[] };
+  await measure(ours, 1);
+  for (let round = 0; round < rounds; round += 1) {
+    results.yardstick.push(await measure(yardstick, seconds));
+    results.ours.push(await measure(ours, seconds));
+  }
+  const failed = results.ours.reduce((sum, { failed: count }) => sum + count, 0);
+  if (failed > 0) console.log(`${failed} requests failed at ${ours.connections} connections`);
+  return results;
+}
+
+function measure({ url, apiKey, connections, width = 5 }: Subject, duration: number): Promise<LoadResult> {
+  return load(tool, { url, apiKey, connections, seconds: duration, width });
+}
+
+function compare(
+  name: string,
+  results: { ours: readonly LoadResult[]; yardstick: readonly LoadResult[] },
+  target: number | null,
+): Row {
+  const rates = (of: readonly LoadResult[]): number[] => of.map(({ perSecond }) => perSecond);
+  const ratio = spread(rates(results.ours).map((rate, i) => rate / (rates(results.yardstick)[i] as number)));
+  return {
+    name,
+    unit: 'requests/s',
+    ours: spread(rates(results.ours)),
+    yardstick: spread(rates(results.yardstick)),
+    ratio,
+    target: target === null ? null : `≥ ${target}`,
+    reached: target === null ? null : ratio.median >= target,
+  };
+}
+
+async function throughput({ apiUrl, apiKey }: System, echoUrl: string, naiveUrl: string): Promise<Section> {
+  const predict = `${apiUrl}/api/v1/predict`;
+  const wide = `${apiUrl}/api/v1/models/mlp-784-10/predict`;
+  const at = (url: string, connections: number, width = 5): Subject => ({ url, apiKey, connections, width });
+  const rows: Row[] = [];
+  for (const [connections, target] of [
+    [16, null],
+    [64, 0.7],
+    [256, 0.85],
+  ] as const) {
+    const results = await paired(at(predict, connections), at(echoUrl, connections));
+    rows.push(compare(`predict / bare Express echo, ${connections} connections`, results, target));
+  }
+  const naive = await paired(at(predict, 64), at(naiveUrl, 64));
+  rows.push(compare('predict / one job a request, 64 connections', naive, 4));
+  const large = await paired(at(wide, 64, 784), at(echoUrl, 64, 784));
+  rows.push(compare('predict 784→10 / echo of the same body, 64 connections', large, null));
+  return {
+    title: 'Throughput of predict',
+    notes: [
+      'The whole path: key, validation, coalescing, BullMQ, model in a host process, metrics and a log line for each request. Every request is different.',
+    ],
+    rows,
+  };
+}
+
+/** The floor is a bare BullMQ add → worker → PUBLISH round trip. */
+async function oneAtATime({ apiUrl, apiKey, redisUrl }: System): Promise<Section> {
+  const script = fileURLToPath(new URL('subjects/roundtrip.ts', import.meta.url));
+  const [ours, floor]: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round += 1) {
+    const printed = execFileSync(process.execPath, [script, redisUrl], { encoding: 'utf8' });
+    floor.push((JSON.parse(printed) as { p50Ms: number }).p50Ms);
+    const { p50Ms } = await measure({ url: `${apiUrl}/api/v1/predict`, apiKey, connections: 1 }, seconds);
+    ours.push(p50Ms);
+  }
+  const ratio = spread(ours.map((p50, i) => p50 / (floor[i] as number)));
+  const row: Row = {
+    name: 'p50 of predict at 1 connection / bare queue round trip',
+    unit: 'ms',
+    ours: spread(ours),
+    yardstick: spread(floor),
+    ratio,
+    target: '≤ 2.5',
+    reached: ratio.median <= 2.5,
+  };
+  return { title: 'One request at a time', notes: [], rows: [row] };
+}
+
+/** Arrivals at a fixed rate, in shares of what 256 connections got through. */
+async function overload({ apiUrl, apiKey }: System, _echoUrl: string): Promise<Section> {
+  const url = `${apiUrl}/api/v1/predict`;
+  const capacity = (await measure({ url, apiKey, connections: 256 }, seconds)).perSecond;
+  const rows: Row[] = [];
+  const notes = [
+    `Latency counts from the instant at which a request was due. Capacity: ${Math.round(capacity)} requests/s (256 connections, closed loop). The generator shares the two cores.`,
+  ];
+  for (const share of [0.5, 0.8, 1, 1.5]) {
+    const result = await openLoop({ url, apiKey, perSecond: capacity * share, seconds, width: 5 });
+    rows.push(plain(`p99 at ${share * 100} % of capacity`, 'ms', result.p99Ms));
+    notes.push(
+      `At ${share * 100} %: ${Math.round(result.acceptedPerSecond)} answered a second, p50 ${result.p50Ms.toFixed(1)} ms, p99.9 ${result.p999Ms.toFixed(1)} ms, ${(result.refusedShare * 100).toFixed(1)} % refused with 503 (${result.withoutRetryAfter} without Retry-After), ${result.failed} failed otherwise.`,
+    );
+  }
+  return { title: 'Open loop', notes, rows };
+}
+
+function plain(name: string, unit: string, value: number): Row {
+  const single: Spread = { median: value, min: value, max: value };
+  return { name, unit, ours: single, yardstick: null, ratio: null, target: null, reached: null };
+}
+
+function rowText({ name, unit, ours, yardstick, ratio, target }: Row): string {
+  const against = yardstick === null ? '' : ` against ${yardstick.median.toFixed(2)}`;
+  const times = ratio === null ? '' : ` = ${ratio.median.toFixed(2)} (${target ?? 'no target'})`;
+  return `${name}: ${ours.median.toFixed(2)} ${unit}${against}${times}`;
+}

@@ -1,0 +1,82 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readSamples } from '../src/dev/samples.ts';
+import { setUp } from '../src/dev/set-up.ts';
+import type { Manifest } from '../src/registry/manifest.ts';
+import { loadSettings } from '../src/settings.ts';
+import { freePort, startRedis } from '../test/support/redis-server.ts';
+import { startSubject, untilOk } from './processes.ts';
+import type { Subject } from './processes.ts';
+
+/** One API, one worker and a Redis with AOF, as in production, beside the yardsticks. */
+export interface System {
+  readonly apiUrl: string;
+  readonly apiKey: string;
+  readonly redisUrl: string;
+  readonly folder: string;
+  readonly api: Subject;
+  readonly worker: Subject;
+  /** A yardstick process, once it answers on `port`. */
+  subject(script: string, args: readonly string[]): Promise<Subject>;
+  stop(): Promise<void>;
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+export const fixture = (name: string): string => join(root, 'test', 'fixtures', 'models', name);
+
+export async function startSystem(env: Readonly<Record<string, string>> = {}): Promise<System> {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
+  const redis = await startRedis();
+  const { settings } = loadSettings({});
+  const samples = [...readSamples(), await wideModel()];
+  const { apiKey } = await setUp({ home: folder, samples, limits: settings.registry });
+  const port = await freePort();
+  const common = {
+    MILLRACE_HOME: folder,
+    MILLRACE_REDIS_URL: redis.url,
+    MILLRACE_PORT: String(port),
+    MILLRACE_API_ADMIN_PORT: String(await freePort()),
+    MILLRACE_WORKER_ADMIN_PORT: String(await freePort()),
+    ...env,
+  };
+  const start = (name: string, script: string): Subject =>
+    startSubject({ name, command: process.execPath, args: [join(root, script)], env: common, folder });
+  const worker = start('worker', 'src/workers/main.ts');
+  const api = start('api', 'src/api/main.ts');
+  const apiUrl = `http://127.0.0.1:${port}`;
+  await untilOk(`${apiUrl}/api/v1/predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-api-key': apiKey },
+    body: '{"inputs":[1.5,2.0,3.1,4.2,5.0]}',
+  });
+  const subjects: Subject[] = [];
+  return {
+    apiUrl,
+    apiKey,
+    redisUrl: redis.url,
+    folder,
+    api,
+    worker,
+    subject: async (script, args) => {
+      const name = script.replace('.ts', '');
+      const path = join(root, 'bench', 'subjects', script);
+      const subject = startSubject({ name, command: process.execPath, args: [path, ...args], folder });
+      subjects.push(subject);
+      return subject;
+    },
+    stop: async () => {
+      await Promise.all(subjects.map((subject) => subject.stop()));
+      await api.stop();
+      await worker.stop();
+      await redis.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function wideModel(): Promise<{ name: string; bytes: Uint8Array; manifest: Manifest }> {
+  const manifest = JSON.parse(await readFile(fixture('mlp-784-10.manifest.json'), 'utf8')) as Manifest;
+  return { name: manifest.name, bytes: await readFile(fixture('mlp-784-10.onnx')), manifest };
+}
