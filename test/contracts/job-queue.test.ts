@@ -139,10 +139,10 @@ describe('job queue contract', () => {
       const exited = once(child, 'exit');
       child.kill('SIGKILL');
       await exited;
-      const again = createInbox<readonly [string, number]>();
-      await rig.consume(async ({ job, startCount }) => again.push([job.id, startCount]));
-      const starts = [...(await again.filled(2))].toSorted();
-      expect(starts).to.deep.equal(jobs.map(({ id }) => [id, 2]).toSorted());
+      const again = createInbox<TakenJob>();
+      await rig.consume(async (taken) => again.push(taken));
+      const starts = new Map((await again.filled(2)).map(({ job, startCount }) => [job.id, startCount]));
+      expect(starts).to.deep.equal(new Map(jobs.map(({ id }) => [id, 2])));
     } finally {
       child.kill('SIGKILL');
     }

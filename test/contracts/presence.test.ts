@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import { createRedisKeys } from '../../src/queues/lanes.ts';
@@ -13,7 +12,7 @@ import type {
   WorkerHeartbeat,
 } from '../../src/queues/worker-presence.ts';
 import { closeConnections, connect } from '../queues/builders.ts';
-import { rejectionOf } from '../queues/inbox.ts';
+import { nextEvent, rejectionOf } from '../queues/inbox.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { randomPrefix, redisUrl } from '../support/services.ts';
 
@@ -66,7 +65,7 @@ describe('presence contract', () => {
     heartbeats.map(({ workerId }) => workerId).toSorted();
   /** The observer was the first to listen, so it has heard what this hears. */
   const heard = async (announce: Promise<void>): Promise<void> => {
-    await Promise.all([once(subscriber, 'message'), announce]);
+    await Promise.all([nextEvent(subscriber, 'message'), announce]);
   };
 
   it('shows workers that were there before and those that come', async () => {
@@ -122,7 +121,7 @@ describe('presence contract', () => {
   it('learns what it missed when its subscription is back', async () => {
     const observer = await observe();
     subscriber.disconnect();
-    await once(subscriber, 'end');
+    await nextEvent(subscriber, 'end');
     await announcer.announce(heartbeat('a'));
     expect(observer.all()).to.deep.equal([]);
     await subscriber.connect();
@@ -142,7 +141,7 @@ describe('presence contract', () => {
   it('tells the worker when Redis is out of reach', async () => {
     const server = await startRedis();
     const own = await connect('command', server.url);
-    const closed = once(own, 'close');
+    const closed = nextEvent(own, 'close');
     await server.stop();
     await closed;
     const cut = createRedisPresenceAnnouncer({ redis: own, keys, ttlMs });

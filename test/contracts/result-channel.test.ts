@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
@@ -11,7 +10,7 @@ import type { ResultPublisher, ResultReceiver } from '../../src/queues/result-ch
 import { encodeResult } from '../../src/queues/result.ts';
 import type { ResultOutcome } from '../../src/queues/result.ts';
 import { closeConnections, connect, rows, rowValues, sampleResult } from '../queues/builders.ts';
-import { createInbox, rejectionOf } from '../queues/inbox.ts';
+import { createInbox, nextEvent, rejectionOf } from '../queues/inbox.ts';
 import { startRedis } from '../support/redis-server.ts';
 import type { TestRedis } from '../support/redis-server.ts';
 import { randomPrefix } from '../support/services.ts';
@@ -33,7 +32,8 @@ describe('result channel contract', () => {
   let receiver: ResultReceiver;
 
   before(async () => {
-    server = await startRedis();
+    // What was kept must outlast a kill, which `everysec` does not promise.
+    server = await startRedis(['--appendfsync', 'always']);
   });
   after(() => server.stop());
   beforeEach(async () => {
@@ -157,7 +157,7 @@ describe('result channel contract', () => {
     const [missed, stale] = [ulid(), ulid()];
     const outcome = expectResult(missed);
     subscriber.disconnect();
-    await once(subscriber, 'end');
+    await nextEvent(subscriber, 'end');
     expect(receiver.connected).to.equal(false);
     await publish(missed, 7);
     await publish(stale, 8);
@@ -189,7 +189,7 @@ describe('result channel contract', () => {
     const id = ulid();
     const outcome = expectResult(id);
     const { frame } = encodeResult(sampleResult({ id, tensors: rows(5) }), inlineBytesMax);
-    const replaced = once(subscriber, 'ready');
+    const replaced = nextEvent(subscriber, 'ready');
     await redis.hset(keys.resultHash(receiver.replyTo), id, frame);
     expect(valuesOf(await outcome)).to.deep.equal([5]);
     await replaced;
@@ -200,9 +200,9 @@ describe('result channel contract', () => {
   it('goes on after Redis was killed, and finds what was kept', async () => {
     const [before, after] = [ulid(), ulid()];
     subscriber.disconnect();
-    await once(subscriber, 'end');
+    await nextEvent(subscriber, 'end');
     await publish(before, 1);
-    const closed = once(redis, 'close');
+    const closed = nextEvent(redis, 'close');
     await server.kill();
     await closed;
     const refusal = await rejectionOf(publish(ulid(), 2));

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
 import type { Manifest } from '../../src/registry/manifest.ts';
@@ -12,6 +11,7 @@ import { resultSchemaVersion } from '../../src/queues/result.ts';
 import type { InferenceResult } from '../../src/queues/result.ts';
 import { encodeTensors } from '../../src/tensors/binary-codec.ts';
 import type { NamedTensors } from '../../src/tensors/tensor.ts';
+import { nextEvent } from './inbox.ts';
 
 const open = new Set<Redis>();
 
@@ -25,7 +25,7 @@ export async function connect(role: RedisRole, url: string): Promise<Redis> {
     onError: () => undefined,
   });
   open.add(client);
-  await once(client, 'ready');
+  await nextEvent(client, 'ready');
   return client;
 }
 

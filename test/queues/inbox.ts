@@ -39,3 +39,16 @@ export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
   }
   throw new Error('was not rejected');
 }
+
+/**
+ * The next event of that name. Not `once` of node:events, which rejects when the emitter reports an error
+ * meanwhile, as a client does whose server is away.
+ */
+export function nextEvent(
+  emitter: { once(name: string, listener: () => void): unknown },
+  name: string,
+): Promise<void> {
+  return new Promise((resolve) => {
+    emitter.once(name, () => resolve());
+  });
+}

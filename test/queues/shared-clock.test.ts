@@ -1,9 +1,9 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import { createSharedClock } from '../../src/queues/shared-clock.ts';
 import { redisUrl } from '../support/services.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { closeConnections, connect } from './builders.ts';
+import { nextEvent } from './inbox.ts';
 
 describe('shared clock', () => {
   afterEach(closeConnections);
@@ -29,7 +29,7 @@ describe('shared clock', () => {
       const redis = await connect('command', server.url);
       const clock = createSharedClock({ redis });
       await clock.synchronize();
-      const closed = once(redis, 'close');
+      const closed = nextEvent(redis, 'close');
       await server.kill();
       await closed;
       const before = clock.nowMs();
@@ -39,7 +39,7 @@ describe('shared clock', () => {
       });
       expect(refused).to.be.instanceOf(Error);
       expect(clock.nowMs()).to.be.at.least(before);
-      const ready = once(redis, 'ready');
+      const ready = nextEvent(redis, 'ready');
       await server.restart();
       await ready;
       await clock.synchronize();
