@@ -20,6 +20,12 @@ export interface RedisConnectionOptions {
 /** Longer than BullMQ's drainDelay of 5 s: a blocking read that returns later than this sits on a dead socket. */
 const blockingSocketTimeoutMs = 15_000;
 const firstRetryDelayMs = 50;
+/**
+ * What a server has to close its half of a connection before the socket is destroyed. ioredis starts the timer anew
+ * when a connection is disconnected that is closed already, and then nothing clears it: its own 2 s would hold a
+ * process for that long after it has stopped.
+ */
+const disconnectTimeoutMs = 200;
 
 /** The only place that makes a Redis client. The caller owns it and must `quit` or `disconnect` it. */
 export function createRedis(role: RedisRole, options: RedisConnectionOptions): Redis {
@@ -36,6 +42,7 @@ export function createRedis(role: RedisRole, options: RedisConnectionOptions): R
 function common(options: RedisConnectionOptions): RedisOptions {
   return {
     connectTimeout: options.connectTimeoutMs,
+    disconnectTimeout: disconnectTimeoutMs,
     keepAlive: 10_000,
     retryStrategy: (attempt) => retryDelay(attempt, options.retryDelayMsMax, Math.random()),
     // A replica that was the master must be left, not retried.
