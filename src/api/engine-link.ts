@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { channels } from '../channels.ts';
-import type { FaultEvent } from '../channels.ts';
+import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import type { Engine } from './data-plane.ts';
 
 export interface StartedEngine extends Engine {
@@ -60,12 +61,14 @@ export class EngineLink {
         if (signal.aborted) return;
         // oxlint-disable-next-line no-await-in-loop
         this.#engine = await connect();
+        const event: NoticeEvent = { component: 'engine', message: 'the queue is joined' };
+        channels.notice.publish(event);
         return;
       } catch (error) {
         const event: FaultEvent = { component: 'engine', message: 'The queue could not be joined', error };
         channels.fault.publish(event);
         // oxlint-disable-next-line no-await-in-loop
-        await pause(retryMs, signal);
+        await delay(retryMs, undefined, { signal }).catch(() => undefined);
       }
     }
   }
@@ -80,18 +83,6 @@ function whenReady(client: Redis, signal: AbortSignal): Promise<void> {
       resolve();
     };
     client.on('ready', done);
-    signal.addEventListener('abort', done);
-  });
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
     signal.addEventListener('abort', done);
   });
 }

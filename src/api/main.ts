@@ -34,7 +34,7 @@ import { Health } from './health.ts';
 import { createApp } from './http/app.ts';
 import { BodyReader } from './http/body-reader.ts';
 import { Dispatcher } from './http/dispatcher.ts';
-import { closeServer, createHttpServer, listen } from './http/http-server.ts';
+import { HttpServer } from './http/http-server.ts';
 import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
@@ -242,7 +242,7 @@ async function startAdmin(
 /** Last to start and first to stop: it goes on accepting for a while, so that balancers see that it is leaving. */
 async function serve(lifecycle: Lifecycle, settings: Settings, dispatcher: Dispatcher): Promise<void> {
   const { api, host, port, drain_delay_ms: drainDelayMs, shutdown_grace_ms: graceMs } = settings;
-  const server = createHttpServer(createApp(dispatcher), {
+  const server = new HttpServer(createApp(dispatcher), {
     headerBytesMax: api.header_bytes_max,
     headersTimeoutMs: api.headers_timeout_ms,
     requestTimeoutMs: api.request_timeout_ms,
@@ -251,14 +251,14 @@ async function serve(lifecycle: Lifecycle, settings: Settings, dispatcher: Dispa
   await lifecycle.start(
     'server',
     async () => {
-      const actual = await listen(server, host, port);
+      const actual = await server.listen(host, port);
       notice(`listening on http://${host}:${actual}`);
     },
     async () => {
       dispatcher.drain();
       notice('draining');
       await delay(drainDelayMs);
-      await closeServer(server, Math.max(0, graceMs - drainDelayMs - stopMarginMs));
+      await server.close(Math.max(0, graceMs - drainDelayMs - stopMarginMs));
     },
   );
 }

@@ -46,25 +46,28 @@ export class BodyReader {
     checkCoding(request.headers['content-encoding']);
     if (length !== undefined && length > bytesMax) throw tooLarge(bytesMax, `${length} bytes`);
     exchange.continue();
-    const bytes = await this.#collect(request);
+    const bytes = await this.#collect(exchange);
     if (bytes.byteLength === 0) throw emptyBody();
     const text = decode(bytes);
     checkDepth(bytes, depthMax);
     return { value: parseJson(text), text };
   }
 
-  #collect(request: IncomingMessage): Promise<Buffer> {
+  #collect(exchange: Exchange): Promise<Buffer> {
+    const { request } = exchange;
     const { bytesMax, bufferedBytesMax } = this.#options;
     return new Promise((resolve, reject) => {
+      // The client left while its key was looked up.
+      if (!exchange.open) return reject(cutShort());
       const chunks: Buffer[] = [];
       let bytes = 0;
-      const release = (): void => {
+      const settle = (): void => {
         this.#bufferedBytes -= bytes;
-        bytes = 0;
+        request.off('data', onData);
+        exchange.onOver = null;
       };
       const refuse = (error: MillraceError): void => {
-        release();
-        request.off('data', onData);
+        settle();
         reject(error);
       };
       const onData = (chunk: Buffer): void => {
@@ -74,16 +77,15 @@ export class BodyReader {
         else if (this.#bufferedBytes > bufferedBytesMax) refuse(tooBusy());
         else chunks.push(chunk);
       };
-      request.on('data', onData);
-      request.on('end', () => {
-        release();
+      const onEnd = (): void => {
+        if (exchange.onOver === null) return;
+        settle();
         resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
-      });
-      // Cut short: the exchange is over already, but whoever waits holds a permit and must give it back.
-      const cutShort = (): void =>
-        refuse(refused('The body was cut short', 'the whole body', 'a part of it'));
-      request.on('error', cutShort);
-      request.on('close', cutShort);
+      };
+      // Cut short: nobody is to be told any more, but whoever waits holds a permit and must give it back.
+      exchange.onOver = () => refuse(cutShort());
+      request.on('data', onData);
+      request.once('end', onEnd);
     });
   }
 }
@@ -127,6 +129,10 @@ function decode(bytes: Buffer): string {
 
 function emptyBody(): MillraceError {
   return refused('The body is empty', 'a JSON object', 'nothing');
+}
+
+function cutShort(): MillraceError {
+  return refused('The body was cut short', 'the whole body', 'a part of it');
 }
 
 function refused(message: string, expected: string, found: string): MillraceError {

@@ -47,6 +47,8 @@ export class Exchange {
   model: string | null = null;
   version: string | null = null;
   timings: RequestTimings | null = null;
+  /** Called once when the exchange is over, by whoever waits for something that will not come any more. */
+  onOver: (() => void) | null = null;
   /** Set while the process drains, and when the parser lost its place: the answer ends the connection. */
   lastOnConnection = false;
 
@@ -89,15 +91,13 @@ export class Exchange {
   }
 
   answer(answer: Answer): void {
-    if (!this.#open) return;
-    this.#open = false;
+    if (!this.#end()) return;
     this.#write(answer);
     this.#publish(answer.status, null, null);
   }
 
   fail(thrown: unknown): void {
-    if (!this.#open) return;
-    this.#open = false;
+    if (!this.#end()) return;
     const error = toMillraceError(thrown);
     if (error instanceof Refusal && error.closes) this.lastOnConnection = true;
     const answer = errorAnswer(error, this.requestId);
@@ -106,10 +106,17 @@ export class Exchange {
   }
 
   #clientGone(): void {
-    if (!this.#open) return;
-    this.#open = false;
+    if (!this.#end()) return;
     this.#abort?.abort();
     this.#publish(clientGoneStatus, null, null);
+  }
+
+  /** False when it was over before: whoever comes second must do nothing. */
+  #end(): boolean {
+    if (!this.#open) return false;
+    this.#open = false;
+    this.onOver?.();
+    return true;
   }
 
   #write(answer: Answer): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Express } from 'express';
 import { exchangeOn } from './exchange.ts';
 import { refuseOutsideApp } from './refused.ts';
@@ -17,8 +17,42 @@ export interface HttpServerOptions {
 /** How often Node looks for connections past their limits: a limit may be overrun by this much. */
 const connectionsCheckMs = 1000;
 
-/** A server that answers everything in the envelope. It does not listen yet. */
-export function createHttpServer(app: Express, options: HttpServerOptions): Server {
+/** A server that answers everything in the envelope. */
+export class HttpServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(app: Express, options: HttpServerOptions) {
+    this.#server = createNodeServer(app, options);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Resolves with the port once it accepts. Rejects when the address is taken. */
+  async listen(host: string, port: number): Promise<number> {
+    this.#server.listen(port, host);
+    await once(this.#server, 'listening');
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /**
+   * Stops accepting, closes idle connections and waits for those at work; after `graceMs` these are cut.
+   * Answers must carry `Connection: close` by then (Dispatcher.drain), or keep-alive would hold them open.
+   */
+  async close(graceMs: number): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    // Node does not count a connection as idle that never sent anything, as browsers and balancers keep some.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+    const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(timer);
+  }
+}
+
+function createNodeServer(app: Express, options: HttpServerOptions): Server {
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     // With a callback of ours Express builds no final handler of its own for each request.
     app(request as Parameters<Express>[0], response as Parameters<Express>[1], (error: unknown) =>
@@ -46,23 +80,4 @@ export function createHttpServer(app: Express, options: HttpServerOptions): Serv
   server.on('checkExpectation', handle);
   refuseOutsideApp(server, options.headerBytesMax);
   return server;
-}
-
-/** Resolves with the port once the server accepts. Rejects when the address is taken. */
-export async function listen(server: Server, host: string, port: number): Promise<number> {
-  server.listen(port, host);
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
-}
-
-/**
- * Stops accepting, closes idle connections and waits for those at work; after `graceMs` these are cut.
- * Answers must carry `Connection: close` by then (Dispatcher.drain), or keep-alive would hold them open.
- */
-export async function closeServer(server: Server, graceMs: number): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await closed;
-  clearTimeout(timer);
 }

@@ -5,6 +5,7 @@ import { useTestApi } from '../support/test-api.ts';
 import { badInputVersions, goodBody, post } from './bad-case.ts';
 import type { BadCase } from './bad-case.ts';
 import { envelopeCases } from './envelopes.ts';
+import { requestCases } from './requests.ts';
 import { transportCases } from './transport.ts';
 import { valueCases } from './values.ts';
 
@@ -21,6 +22,7 @@ const groups: readonly (readonly [string, readonly BadCase[]])[] = [
   ['values', valueCases],
   ['envelopes', envelopeCases],
   ['transport', transportCases],
+  ['requests', requestCases],
 ];
 
 describe('bad input', () => {

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Admission } from '../../../src/api/admission.ts';
@@ -10,7 +9,7 @@ import { Health } from '../../../src/api/health.ts';
 import { createApp } from '../../../src/api/http/app.ts';
 import { BodyReader } from '../../../src/api/http/body-reader.ts';
 import { Dispatcher } from '../../../src/api/http/dispatcher.ts';
-import { closeServer, createHttpServer, listen } from '../../../src/api/http/http-server.ts';
+import { HttpServer } from '../../../src/api/http/http-server.ts';
 import type { HttpServerOptions } from '../../../src/api/http/http-server.ts';
 import { createRouteTable } from '../../../src/api/http/routes.ts';
 import type { RouteTable } from '../../../src/api/http/route-table.ts';
@@ -40,7 +39,7 @@ export interface TestApi {
   readonly url: string;
   /** With all of the scopes. */
   readonly key: string;
-  readonly server: Server;
+  readonly server: HttpServer;
   readonly dispatcher: Dispatcher;
   readonly table: RouteTable;
   readonly admission: Admission;
@@ -51,10 +50,19 @@ export interface TestApi {
   /** False: as if Redis had never been reached. */
   connected: boolean;
   keyWith(scopes: readonly Scope[]): Promise<string>;
-  request(path: string, init?: RequestInit): Promise<Response>;
+  request(path: string, init?: TestRequest): Promise<Response>;
   /** POSTs to predict, a string as it is, anything else as JSON. */
   predict(body: unknown, path?: string): Promise<Response>;
   close(): Promise<void>;
+}
+
+export interface TestRequest {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | ReadableStream;
+  /** Of a body that is a stream. */
+  readonly duplex?: 'half';
+  readonly signal?: AbortSignal;
 }
 
 export const sampleWorker: WorkerHeartbeat = {
@@ -122,8 +130,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   };
   const credentials = new Credentials({ keys, cacheMs: 5000, now: Date.now });
   const dispatcher = new Dispatcher({ table, credentials, headerCountMax: 100 });
-  const server = createHttpServer(createApp(dispatcher), { ...defaultServer, ...options.server });
-  const port = await listen(server, '127.0.0.1', 0);
+  const server = new HttpServer(createApp(dispatcher), { ...defaultServer, ...options.server });
+  const port = await server.listen('127.0.0.1', 0);
   const key = await keyWith(['admin']);
   const api: TestApi = {
     port,
@@ -147,7 +155,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         body: typeof body === 'string' ? body : JSON.stringify(body),
       }),
     close: async () => {
-      await closeServer(server, 0);
+      await server.close(0);
       await resolver.stop();
       await store.close();
       await keys.close();
