@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { until } from '../../src/dev/readiness.ts';
 import type { InferenceResult } from '../../src/queues/result.ts';
 import { tensor } from '../support/builders.ts';
 import { descendantsOf, isAlive } from '../support/processes.ts';
@@ -106,10 +107,9 @@ describe('worker process', function () {
       expect((await probe('/livez')).status).to.equal(200);
       expect((await probe('/readyz')).status).to.equal(503);
       await redis.restart();
-      await worker.logged(/"ready"/);
+      await until(async () => (await probe('/readyz')).status === 200, worker.ended);
       client = await openJobClient(system);
       expect(valuesOf(await client.ask('nonce', nonceRows(5)))).to.deep.equal([16]);
-      expect((await probe('/readyz')).status).to.equal(200);
     } finally {
       await worker.stop();
       await client?.close();

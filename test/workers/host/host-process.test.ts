@@ -116,19 +116,24 @@ describe('host process', () => {
     expect((await received(data, 1))[0]).to.have.nested.property('error.code', 'not_found');
   });
 
-  it('ends when its worker is killed', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const script = fileURLToPath(new URL('../support/host-parent.ts', import.meta.url));
-    const parent = spawn(process.execPath, [script, String(port)], { stdio: 'inherit' });
-    children.add(parent);
-    const hosts: Socket[] = [];
-    for await (const [host] of on(server, 'connection') as AsyncIterable<[Socket]>)
-      if (hosts.push(host.on('error', () => {})) === 2) break;
-    const ended = Promise.all(hosts.map((host) => once(host.resume(), 'close')));
-    parent.kill('SIGKILL');
-    await ended;
-    server.close();
-  });
+  for (const [what, entry] of [
+    ['idle', 'announcing-host.ts'],
+    ['in a run that never returns', 'hung-host.ts'],
+  ] as const) {
+    it(`ends when its worker is killed while it is ${what}`, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const script = fileURLToPath(new URL('../support/host-parent.ts', import.meta.url));
+      const parent = spawn(process.execPath, [script, entry, String(port)], { stdio: 'inherit' });
+      children.add(parent);
+      const hosts: Socket[] = [];
+      for await (const [host] of on(server, 'connection') as AsyncIterable<[Socket]>)
+        if (hosts.push(host.on('error', () => {})) === 2) break;
+      const ended = Promise.all(hosts.map((host) => once(host.resume(), 'close')));
+      parent.kill('SIGKILL');
+      await ended;
+      server.close();
+    });
+  }
 });

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { openPool } from './hosts.ts';
 
-/** A process that does nothing but own two hosts; they announce themselves at the port given as its argument. */
+/** A process that does nothing but own two hosts of the given script; they announce themselves at the given port. */
+const [, , entry = '', port = ''] = process.argv;
 await openPool({
   hostCount: 2,
-  hostEntry: fileURLToPath(new URL('./announcing-host.ts', import.meta.url)),
-  hostEnv: { PRESENCE_PORT: process.argv[2] ?? '' },
+  hostEntry: fileURLToPath(new URL(`./${entry}`, import.meta.url)),
+  hostEnv: { PRESENCE_PORT: port },
 });

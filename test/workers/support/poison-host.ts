@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { serveHost } from '../../../src/workers/host/host-process.ts';
 import { createOnnxSession } from '../../../src/workers/host/onnx-session.ts';
+import { watchParent } from '../../../src/workers/host/parent-watch.ts';
 import type { Session, SessionOptions } from '../../../src/workers/host/session.ts';
 import type { NamedTensors } from '../../../src/tensors/tensor.ts';
 
@@ -24,5 +25,6 @@ function holds(feeds: NamedTensors, marker: number): boolean {
   return [...feeds.values()].some(({ data }) => Array.from<unknown>(data).includes(marker));
 }
 
+watchParent();
 await serveHost({ control: new Socket({ fd: 3 }), data: new Socket({ fd: 4 }) }, createPoisonSession);
 process.exit(0);
