@@ -41,10 +41,10 @@ describe('logs and metrics', () => {
     env: { MILLRACE_LOG_LEVEL: 'trace' },
   });
   let client: Client;
-  let before_: { readonly api: Metrics; readonly worker: Metrics };
+  let atFirst: { readonly api: Metrics; readonly worker: Metrics };
   before(async () => {
     client = new Client(stack());
-    before_ = { api: await scrape(stack().apis[0]!), worker: await scrape(stack().workers[0]!) };
+    atFirst = { api: await scrape(stack().apis[0]!), worker: await scrape(stack().workers[0]!) };
     const sent = Array.from({ length: 9 }, (_, i) => [payload, String(i), '']);
     const answers = await Promise.all(
       sent.map((row, i) =>
@@ -97,7 +97,7 @@ describe('logs and metrics', () => {
   it('requests, errors, waits, runs and batch sizes are counted in the API', async () => {
     const api = await scrape(stack().apis[0]!);
     for (const [name, moved, labels] of apiMetrics)
-      expect([name, api.sum(name, labels) - before_.api.sum(name, labels)]).to.deep.equal([name, moved]);
+      expect([name, api.sum(name, labels) - atFirst.api.sum(name, labels)]).to.deep.equal([name, moved]);
     expect(api.sum('millrace_requests_in_flight')).to.equal(0);
     expect(api.sum('millrace_jobs_total', { phase: 'settled' })).to.equal(
       api.sum('millrace_jobs_total', { phase: 'submitted' }),
@@ -111,7 +111,7 @@ describe('logs and metrics', () => {
     const runCount = worker.sum('millrace_runs_total', { outcome: 'succeeded' });
     for (const name of workerHistograms)
       expect([name, worker.sum(`${name}_count`)]).to.deep.equal([name, runCount]);
-    expect(runCount - before_.worker.sum('millrace_runs_total')).to.be.within(1, 9);
+    expect(runCount - atFirst.worker.sum('millrace_runs_total')).to.be.within(1, 9);
   });
 
   it('the parts of a prediction add up to no more than the whole', async () => {
