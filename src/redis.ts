@@ -3,11 +3,13 @@ import type { RedisOptions } from 'ioredis';
 
 /**
  * What a connection is for.
- * - `command`: fails fast: no offline queue, one retry, every command bounded. For producers and the API.
+ * - `command`: fails fast: no offline queue, one retry, every command bounded.
+ * - `producer`: the same without auto-pipelining, for BullMQ's queues: they define their scripts while a pipeline
+ *   may be open, which then lacks them (`pipeline[functionName] is not a function`).
  * - `blocking`: never gives up, as BullMQ's workers need; a socket that is silent for too long is replaced.
- * - `subscriber`: never gives up, re-subscribes by itself; pings find half-open sockets.
+ * - `subscriber`: never gives up, re-subscribes by itself; a half-open socket is found by the result receiver.
  */
-export type RedisRole = 'command' | 'blocking' | 'subscriber';
+export type RedisRole = 'command' | 'producer' | 'blocking' | 'subscriber';
 
 export interface RedisConnectionOptions {
   readonly url: string;
@@ -17,7 +19,7 @@ export interface RedisConnectionOptions {
   readonly onError: (role: RedisRole, error: Error) => void;
 }
 
-/** Longer than BullMQ's drainDelay of 5 s: a blocking read that returns later than this sits on a dead socket. */
+/** Longer than BullMQ's drainDelay of 2 s: a blocking read that returns later than this sits on a dead socket. */
 const blockingSocketTimeoutMs = 15_000;
 const firstRetryDelayMs = 50;
 /**
@@ -51,17 +53,21 @@ function common(options: RedisConnectionOptions): RedisOptions {
 }
 
 const byRole: Record<RedisRole, (options: RedisConnectionOptions) => RedisOptions> = {
-  command: (options) => ({
-    commandTimeout: options.commandTimeoutMs,
-    maxRetriesPerRequest: 1,
-    enableOfflineQueue: false,
-    enableAutoPipelining: true,
-    // Sending a command again after a reconnect could add a job or count a token twice.
-    autoResendUnfulfilledCommands: false,
-  }),
+  command: (options) => ({ ...failingFast(options), enableAutoPipelining: true }),
+  producer: failingFast,
   blocking: () => ({ maxRetriesPerRequest: null, socketTimeout: blockingSocketTimeoutMs }),
   subscriber: () => ({ maxRetriesPerRequest: null, autoResubscribe: true }),
 };
+
+function failingFast(options: RedisConnectionOptions): RedisOptions {
+  return {
+    commandTimeout: options.commandTimeoutMs,
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    // Sending a command again after a reconnect could add a job or count a token twice.
+    autoResendUnfulfilledCommands: false,
+  };
+}
 
 /** Doubling from 50 ms to the bound, with up to a quarter of jitter so that a fleet does not return in step. */
 export function retryDelay(attempt: number, delayMsMax: number, random: number): number {

@@ -74,7 +74,7 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
   const { settings } = loaded;
   const home = resolve(settings.home);
   const connections = await connect(lifecycle, settings, redisUrl(loaded, home));
-  const { redis, subscriber } = connections;
+  const { redis, producing, subscriber } = connections;
   const { store } = await lifecycle.start(
     'registry',
     () => openEmbeddedStores(home),
@@ -91,7 +91,7 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
     () => resolver.stop(),
   );
   const link = new EngineLink({
-    clients: [redis, subscriber],
+    clients: [redis, producing, subscriber],
     connect: () => joinQueues(connections, settings),
     retryMs: engineRetryMs,
   });
@@ -161,18 +161,19 @@ async function connect(lifecycle: Lifecycle, settings: Settings, url: string) {
       (redis) => redis.disconnect(),
     );
   const redis = await client('command');
+  const producing = await client('producer');
   const subscriber = await client('subscriber');
   const clock = await lifecycle.start(
     'clock',
     () => createSharedClock({ redis }),
     (each) => each.close(),
   );
-  return { redis, subscriber, clock, keys: createRedisKeys(settings.redis.prefix) };
+  return { redis, producing, subscriber, clock, keys: createRedisKeys(settings.redis.prefix) };
 }
 
 /** Everything between this process and its workers. Rejects, with nothing left open, while Redis is out of reach. */
 async function joinQueues(connections: Connections, settings: Settings): Promise<StartedEngine> {
-  const { redis, subscriber, clock, keys } = connections;
+  const { redis, producing, subscriber, clock, keys } = connections;
   const { coalescer: limits, queue, worker } = settings;
   await clock.synchronize();
   const presence = await createRedisPresenceObserver({
@@ -183,7 +184,7 @@ async function joinQueues(connections: Connections, settings: Settings): Promise
   });
   const receiver = await createRedisResultReceiver({ subscriber, redis, keys, replyTo: ulid() });
   const producer = createBullmqProducer({
-    redis,
+    redis: producing,
     keys,
     payloadInlineBytesMax: queue.payload_inline_bytes_max,
     payloadTtlMs: queue.payload_ttl_ms,

@@ -35,8 +35,11 @@ export interface BullmqConsumerOptions {
  * honouring `attempts`. So the limit is out of the way, and `startCount` tells the worker which job to suspect.
  */
 const stalledCountMax = 1_000_000;
-/** Seconds of one blocking read; must stay below the silence after which a blocking socket is replaced (15 s). */
-const drainDelayS = 5;
+/**
+ * Seconds of one blocking read. Below the silence after which a blocking socket is replaced (15 s); and short, since
+ * BullMQ's watchdog over a read whose connection is dead holds a stopping process for a second longer than this.
+ */
+const drainDelayS = 2;
 /** BullMQ's own 15 s would be the first pause after a connection error. */
 const retryDelayMs = 500;
 

@@ -11,7 +11,7 @@ import type { RedisKeys } from './lanes.ts';
 import { redisUnavailable } from './redis-failure.ts';
 
 export interface BullmqProducerOptions {
-  /** A connection of role `command`: its command timeout bounds `add`. Stays the caller's. */
+  /** A connection of role `producer`: its command timeout bounds `add`. Stays the caller's. */
   readonly redis: Redis;
   readonly keys: RedisKeys;
   /** Larger payloads lie under their own key: BullMQ's Lua copies a job's data several times. */

@@ -25,14 +25,14 @@ describe('job queue contract, Redis failing', () => {
     await rig.consume(async ({ job }) => taken.push(job.id));
     await rig.producer.add(sampleJob());
     await taken.filled(1);
-    const closed = nextEvent(rig.redis, 'close');
+    const closed = nextEvent(rig.producing, 'close');
     await server.kill();
     await closed;
     expect(await rejectionOf(rig.producer.add(sampleJob()))).to.include({ code: 'service_unavailable' });
     expect(await rejectionOf(rig.producer.depth('default', 'online'))).to.include({
       code: 'service_unavailable',
     });
-    const ready = nextEvent(rig.redis, 'ready');
+    const ready = nextEvent(rig.producing, 'ready');
     await server.restart();
     await ready;
     const job = sampleJob();
@@ -61,7 +61,7 @@ describe('job queue contract, Redis failing', () => {
   it('can open a lane first after an outage', async () => {
     await server.kill();
     expect(await rejectionOf(rig.producer.add(sampleJob()))).to.include({ code: 'service_unavailable' });
-    const ready = nextEvent(rig.redis, 'ready');
+    const ready = nextEvent(rig.producing, 'ready');
     await server.restart();
     await ready;
     await rig.producer.add(sampleJob());
@@ -83,10 +83,10 @@ describe('job queue contract, Redis failing', () => {
     const taken = createInbox<string>();
     await rig.consume(async ({ job }) => taken.push(job.id));
     const admin = await connect('command', server.url);
-    const closed = nextEvent(rig.redis, 'close');
+    const closed = nextEvent(rig.producing, 'close');
     await admin.client('KILL', 'TYPE', 'NORMAL');
     await closed;
-    await nextEvent(rig.redis, 'ready');
+    await nextEvent(rig.producing, 'ready');
     const job = sampleJob();
     await rig.producer.add(job);
     expect(await taken.filled(1)).to.deep.equal([job.id]);
@@ -102,7 +102,7 @@ describe('job queue contract, Redis failing', () => {
     const first = sampleJob();
     await rig.producer.add(first);
     await starts.filled(1);
-    const ready = nextEvent(rig.redis, 'ready');
+    const ready = nextEvent(rig.producing, 'ready');
     await server.kill();
     await server.restart();
     release.resolve();

@@ -158,9 +158,9 @@ describe('job queue contract', () => {
     await rig.producer.add(sampleJob());
     await started.filled(1);
     const drained = consumer.drain(10_000);
-    await rig.producer.add(sampleJob());
     release.resolve();
     expect(await drained).to.equal('drained');
+    await rig.producer.add(sampleJob());
     expect(started.items).to.have.length(1);
     expect(await rig.producer.depth('default', 'online')).to.equal(1);
   });

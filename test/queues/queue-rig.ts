@@ -15,6 +15,8 @@ import type { Inbox } from './inbox.ts';
 export interface QueueRig {
   readonly keys: RedisKeys;
   readonly redis: Redis;
+  /** The producer's own. */
+  readonly producing: Redis;
   readonly producer: JobProducer;
   /** What consumers answered by themselves, unless a publisher was given. */
   readonly refusals: Inbox<InferenceResult>;
@@ -24,13 +26,14 @@ export interface QueueRig {
 
 export async function makeQueueRig(url: string, keys = createRedisKeys(randomPrefix())): Promise<QueueRig> {
   const redis = await connect('command', url);
+  const producing = await connect('producer', url);
   const refusals = createInbox<InferenceResult>();
   const toInbox: ResultPublisher = {
     publish: (_replyTo, result) => Promise.resolve(refusals.push(result)),
   };
   const consumers: JobConsumer[] = [];
   const producer = createBullmqProducer({
-    redis,
+    redis: producing,
     keys,
     payloadInlineBytesMax: 1024,
     payloadTtlMs: 60_000,
@@ -40,6 +43,7 @@ export async function makeQueueRig(url: string, keys = createRedisKeys(randomPre
   return {
     keys,
     redis,
+    producing,
     producer,
     refusals,
     consume: async (run, publisher = toInbox) => {

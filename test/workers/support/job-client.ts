@@ -33,7 +33,7 @@ export async function openJobClient(system: {
   readonly redisPrefix: string;
 }): Promise<JobClient> {
   const keys = createRedisKeys(system.redisPrefix);
-  const connect = (role: 'command' | 'subscriber'): Redis =>
+  const connect = (role: 'command' | 'producer' | 'subscriber'): Redis =>
     createRedis(role, {
       url: system.redisUrl,
       connectTimeoutMs: 1000,
@@ -41,8 +41,7 @@ export async function openJobClient(system: {
       retryDelayMsMax: 100,
       onError: () => {},
     });
-  // BullMQ defines its scripts on a client when it is first used: they miss in a pipeline that is already open.
-  const [redis, adding, subscriber] = [connect('command'), connect('command'), connect('subscriber')];
+  const [redis, adding, subscriber] = [connect('command'), connect('producer'), connect('subscriber')];
   await Promise.all([redis, adding, subscriber].map((client) => once(client, 'ready')));
   const clock = createSharedClock({ redis });
   await clock.synchronize();
