@@ -119,18 +119,16 @@ export class Exchange {
     return true;
   }
 
-  #write(answer: Answer): void {
-    const { body } = answer;
-    const headers = ['X-Request-Id', this.requestId, 'X-Content-Type-Options', 'nosniff', ...answer.headers];
-    if (answer.status !== 204 && answer.status !== 304) {
-      const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
-      headers.push('Content-Length', String(length));
-    }
+  #write({ status, headers: given, body }: Answer): void {
+    const headers = ['X-Request-Id', this.requestId, 'X-Content-Type-Options', 'nosniff', ...given];
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+    if (status !== 204 && status !== 304) headers.push('Content-Length', String(length));
     const unread = this.#unreadBody();
     if (this.lastOnConnection || unread) headers.push('Connection', 'close');
-    this.#response.writeHead(answer.status, headers);
+    this.#response.writeHead(status, headers);
     if (unread) lingerThenEnd(this.request, this.#response, body);
-    else this.#response.end(body);
+    // As many bytes as characters: all ASCII, which Latin-1 writes without looking at each.
+    else this.#response.end(body, length === body.length ? 'latin1' : 'utf8');
   }
 
   /** True when the client may still be sending more than is worth reading. */

@@ -1,6 +1,7 @@
 import { MillraceError } from '../../errors.ts';
 import type { Health } from '../health.ts';
 import { jsonAnswer, jsonType } from './answer.ts';
+import { errorAnswer } from './error-handler.ts';
 import type { Route } from './route-table.ts';
 
 /** Conditions of readiness by name, each read at once from what the process knows already. */
@@ -22,10 +23,12 @@ export function healthRoutes(health: Health, readiness: ReadinessCheck): readonl
     {
       ...route,
       template: '/readyz',
-      handler: () => {
+      handler: ({ requestId }) => {
         const conditions = readiness();
         if (Object.values(conditions).every(Boolean)) return jsonAnswer(200, { status: 'ready' });
-        throw new MillraceError('service_unavailable', 'Not ready to serve', { details: conditions });
+        // An answer, not a failure: an orchestrator asks every few seconds, and the log need not hear of each.
+        const error = new MillraceError('service_unavailable', 'Not ready to serve', { details: conditions });
+        return errorAnswer(error, requestId);
       },
     },
   ];

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Express } from 'express';
 import { exchangeOn } from './exchange.ts';
 import { refuseOutsideApp } from './refused.ts';
@@ -16,15 +17,21 @@ export interface HttpServerOptions {
 
 /** How often Node looks for connections past their limits: a limit may be overrun by this much. */
 const connectionsCheckMs = 1000;
+/** A connection that was made just now may have its first request under way. */
+const unusedMs = 100;
+/** Under a storm of connections no turn is quiet: then some are reset. */
+const quietTurnCountMax = 100;
 
 /** A server that answers everything in the envelope. */
 export class HttpServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #acceptedCount = 0;
 
   constructor(app: Express, options: HttpServerOptions) {
     this.#server = createNodeServer(app, options);
     this.#server.on('connection', (socket: Socket) => {
+      this.#acceptedCount += 1;
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
@@ -42,14 +49,33 @@ export class HttpServer {
    * Answers must carry `Connection: close` by then (Dispatcher.drain), or keep-alive would hold them open.
    */
   async close(graceMs: number): Promise<void> {
+    await this.#quietTurn();
     const closed = once(this.#server, 'close');
     this.#server.close();
-    // Node does not count a connection as idle that never sent anything, as browsers and balancers keep some.
-    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+    const unused = setTimeout(this.#closeUnused, Math.min(unusedMs, graceMs));
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await closed;
+    clearTimeout(unused);
     clearTimeout(timer);
   }
+
+  /**
+   * Connections that the system has taken but this process has not are reset when listening ends. So it ends
+   * right behind a turn of the event loop that brought none.
+   */
+  async #quietTurn(): Promise<void> {
+    for (let turn = 0; turn < quietTurnCountMax; turn += 1) {
+      const before = this.#acceptedCount;
+      // oxlint-disable-next-line no-await-in-loop
+      await turnOver();
+      if (this.#acceptedCount === before) return;
+    }
+  }
+
+  /** Node does not count a connection as idle that never sent anything, as browsers and balancers keep some. */
+  readonly #closeUnused = (): void => {
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+  };
 }
 
 function createNodeServer(app: Express, options: HttpServerOptions): Server {
