@@ -1,4 +1,4 @@
-import type { MillraceError } from '../errors.ts';
+import { MillraceError } from '../errors.ts';
 import type { Lane } from '../queues/job.ts';
 import { encodeTensors } from '../tensors/binary-codec.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
@@ -128,6 +128,7 @@ export class HostPool {
    * it cannot be loaded, `internal_error` when it ended two hosts.
    */
   async load(spec: LoadSpec): Promise<void> {
+    if (this.#isClosed) throw new MillraceError('service_unavailable', 'The hosts are closed');
     const resident = this.#residents.add(spec);
     void this.#reconcile();
     await resident.loaded;
@@ -170,6 +171,7 @@ export class HostPool {
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true;
     await Promise.all(this.#slots.map((slot) => slot.close(graceMs)));
+    this.#residents.clear();
     for (;;) {
       const run = this.#queue.take(() => true);
       if (run === undefined) return;

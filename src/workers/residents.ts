@@ -46,6 +46,11 @@ export class Residents {
     entry?.settle(error ?? new MillraceError('service_unavailable', `${key} was unloaded`));
   }
 
+  /** There are no hosts any more: who still waits for a version is told so. */
+  clear(): void {
+    for (const key of this.#entries.keys()) this.remove(key);
+  }
+
   has(key: string): boolean {
     return this.#entries.has(key);
   }

@@ -194,6 +194,15 @@ describe('host pool', () => {
     expect(broken.servingHostCount).to.equal(0);
   });
 
+  it('tells who still waits for a version when it is closed, and who comes later', async () => {
+    const pool = openPoolWithoutHosts();
+    const waiting = pool.load(fixtureSpec('nonce')).catch((error: unknown) => error);
+    await pool.close(1000);
+    expect(await waiting).to.have.property('code', 'service_unavailable');
+    const late = pool.load(fixtureSpec('nonce')).catch((error: unknown) => error);
+    expect(await late).to.have.property('code', 'service_unavailable');
+  });
+
   it('leaves no process behind', async () => {
     const pool = await openPool({ hostCount: 2 });
     const { pids } = pool;
