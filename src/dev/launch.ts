@@ -14,8 +14,8 @@ export interface Launch {
   readonly output: Output;
 }
 
-/** Relative where that is shorter: what a person would type. */
+/** As a person would type it: relative when it lies in the folder that they are in. */
 export function shorten(path: string): string {
   const short = relative(process.cwd(), path);
-  return short.length < path.length ? short : path;
+  return short.startsWith('..') ? path : short;
 }
