@@ -59,7 +59,7 @@ describe('api process', function () {
     });
 
   it('starts without Redis, lives, says that it is not ready, and refuses at once', async () => {
-    await api.logged(/listening on/);
+    await api.logged(/listening on http/);
     expect((await fetch(`${url}/livez`)).status).to.equal(200);
     const ready = await fetch(`${url}/readyz`);
     expect(ready.status).to.equal(503);

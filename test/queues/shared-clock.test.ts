@@ -25,9 +25,9 @@ describe('shared clock', () => {
 
   it('keeps its last offset while Redis is down and measures again when it is back', async () => {
     const server = await startRedis();
+    const redis = await connect('command', server.url);
+    const clock = createSharedClock({ redis });
     try {
-      const redis = await connect('command', server.url);
-      const clock = createSharedClock({ redis });
       await clock.synchronize();
       const closed = nextEvent(redis, 'close');
       await server.kill();
@@ -44,8 +44,8 @@ describe('shared clock', () => {
       await ready;
       await clock.synchronize();
       expect(clock.nowMs()).to.be.greaterThan(before);
-      clock.close();
     } finally {
+      clock.close();
       await server.stop();
     }
   });
