@@ -113,7 +113,10 @@ class BullmqConsumer implements JobConsumer {
 
   /** Does not wait for jobs in hand: another worker takes them when their locks have expired. */
   async close(): Promise<void> {
-    await this.#worker?.close(true);
+    // Also makes sure that BullMQ settles them no more: it forgets its locks as it closes.
+    const closed = this.#worker?.close(true);
+    this.#worker?.cancelAllJobs('abandoned');
+    await closed;
   }
 
   /** The loop also waits for its blocking read, which would take up to `drainDelayS`. */
@@ -136,6 +139,8 @@ class BullmqConsumer implements JobConsumer {
       // BullMQ makes a signal for every processor that takes one; without it the job would be out of our hands.
       if (signal === undefined) throw new Error('BullMQ gave no signal. This is a bug.');
       await run({ job: readable, startCount: job.attemptsStarted, signal });
+      // Nothing was published, so nothing is settled: what belongs to the job stays for whoever has it now.
+      if (signal.aborted) throw new Error(`The job was given up: ${String(signal.reason)}`);
       if (decoded.payloadApart) this.#dropPayload(readable.id);
     }
   }

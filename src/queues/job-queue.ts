@@ -20,7 +20,7 @@ export interface TakenJob {
   readonly job: InferenceJob;
   /** How often this job was started, this time included: a third start means that it may have killed two workers. */
   readonly startCount: number;
-  /** Fires when the lock is lost: another worker may have the job; nothing may be published any more. */
+  /** Fires when the lock is lost or the job was abandoned: another worker has it or will; nothing may be published. */
   readonly signal: AbortSignal;
 }
 
@@ -32,5 +32,6 @@ export interface JobConsumer {
   start(run: (taken: TakenJob) => Promise<void>): Promise<void>;
   /** Stops taking; resolves when the jobs in hand are settled or `graceMs` has passed. */
   drain(graceMs: number): Promise<'drained' | 'abandoned'>;
+  /** What is still in hand is given up: its signal fires, and another worker takes it when its lock has expired. */
   close(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { isExpired } from '../deadline.ts';
 import { MillraceError } from '../errors.ts';
 import type { Lane } from '../queues/job.ts';
 import { encodeTensors } from '../tensors/binary-codec.ts';
@@ -51,7 +52,8 @@ interface WaitingRun {
   readonly body: Uint8Array;
   readonly deadlineMs: number;
   readonly settle: (outcome: Settled) => void;
-  isSent: boolean;
+  /** Sent or expired. */
+  isTaken: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -182,10 +184,10 @@ export class HostPool {
   #enqueue({ key, lane, outputs, deadlineMs }: PoolRun, body: Uint8Array): Promise<Settled> {
     if (this.#isClosed) return Promise.resolve('expired');
     return new Promise((settle) => {
-      const run = { key, lane, outputs, body, deadlineMs, settle, isSent: false, timer: undefined };
+      const run = { key, lane, outputs, body, deadlineMs, settle, isTaken: false, timer: undefined };
       this.#queue.push(run);
       this.#dispatch();
-      if (!run.isSent) this.#watch(run);
+      if (!run.isTaken) this.#watch(run);
     });
   }
 
@@ -216,11 +218,14 @@ export class HostPool {
   }
 
   #sendTo(slot: HostSlot, wanted: (run: WaitingRun) => boolean): void {
-    const run = this.#queue.take((waiting) => slot.accepts(waiting.key) && wanted(waiting));
-    if (run === undefined) return;
-    clearTimeout(run.timer);
-    run.isSent = true;
-    void this.#send(slot, run);
+    for (;;) {
+      const run = this.#queue.take((waiting) => slot.accepts(waiting.key) && wanted(waiting));
+      if (run === undefined) return;
+      clearTimeout(run.timer);
+      run.isTaken = true;
+      if (!isExpired(run.deadlineMs, this.#options.nowMs())) return void this.#send(slot, run);
+      run.settle('expired');
+    }
   }
 
   async #send(slot: HostSlot, run: WaitingRun): Promise<void> {

@@ -120,7 +120,8 @@ export class Worker {
       if (rows.entries.length === 0) return rows;
       const version = await this.#resolve(job);
       lease = await this.#acquire(version, deadlineOf(rows));
-      rows = dropExpired(rows, nowMs());
+      // Without a lease all are late, whatever the clock says by now: a live entry's rows would pass for results.
+      rows = dropExpired(rows, lease === undefined ? Number.POSITIVE_INFINITY : nowMs());
       if (lease === undefined || rows.entries.length === 0) return rows;
       return takeResults(rows, await this.#runAll(passage, rows, version, lease));
     } catch (error) {

@@ -126,6 +126,24 @@ describe('job queue contract', () => {
     expect(await consumer.drain(5000)).to.equal('drained');
   });
 
+  it('leaves the payload of a job whose lock is lost to whoever has the job now', async () => {
+    const taken = createInbox<TakenJob>();
+    const ended = Promise.withResolvers<void>();
+    await rig.consume(async (first) => {
+      taken.push(first);
+      if (first.startCount > 1) return ended.promise;
+      const [lock] = await rig.redis.keys(`${rig.keys.bullmq}*:${first.job.id}:lock`);
+      const aborted = once(first.signal, 'abort');
+      await rig.redis.set(lock as string, 'another worker', 'PX', 100);
+      await aborted;
+    });
+    const job = sampleJob({ payload: largePayload });
+    await rig.producer.add(job);
+    await taken.filled(2);
+    expect(await rig.redis.exists(rig.keys.payload(job.id))).to.equal(1);
+    ended.resolve();
+  });
+
   it('gives the jobs of a killed worker to another', async () => {
     const prefix = rig.keys.bullmq.slice(1, -1);
     const child = fork(new URL('../queues/stuck-worker.ts', import.meta.url), [redisUrl(), prefix]);
@@ -176,6 +194,7 @@ describe('job queue contract', () => {
     await stuck.filled(1);
     expect(await consumer.drain(1)).to.equal('abandoned');
     await consumer.close();
+    expect(stuck.items[0]?.signal.reason).to.equal('abandoned');
     const again = createInbox<number>();
     const other = await rig.consume(async ({ startCount }) => again.push(startCount));
     expect(await again.filled(1)).to.deep.equal([2]);

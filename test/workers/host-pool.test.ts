@@ -124,6 +124,13 @@ describe('host pool', () => {
     expect(await hung).to.deep.equal({ kind: 'host_hung' });
   });
 
+  it('does not run what is late, though a host is free', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('nonce'));
+    expect(await pool.run(nonceRun([1], { deadlineMs: nowMs() - 1 }))).to.deep.equal({ kind: 'expired' });
+    expect(valuesOf(await pool.run(nonceRun([2])))).to.deep.equal([7]);
+  });
+
   it('runs online before bulk that came first', async () => {
     const pool = await openPool();
     await pool.load(fixtureSpec('slow-loop'));

@@ -10,7 +10,7 @@ import type { InferenceResult } from '../../src/queues/result.ts';
 import type { ModelVersion } from '../../src/registry/model-version.ts';
 import { encodeTensors } from '../../src/tensors/binary-codec.ts';
 import type { NamedTensors } from '../../src/tensors/tensor.ts';
-import type { HostPool } from '../../src/workers/host-pool.ts';
+import { HostPool } from '../../src/workers/host-pool.ts';
 import { ModelPool } from '../../src/workers/model-pool.ts';
 import { Worker } from '../../src/workers/worker.ts';
 import { tensor } from '../support/builders.ts';
@@ -18,7 +18,7 @@ import { collectEvents } from './support/collect-events.ts';
 import type { EventLog } from './support/collect-events.ts';
 import { openFixtureRegistry } from './support/fixture-registry.ts';
 import type { FixtureRegistry } from './support/fixture-registry.ts';
-import { closePools, nowMs, openPool, poisonHost } from './support/hosts.ts';
+import { closePools, nowMs, openPool, poisonHost, poolDefaults } from './support/hosts.ts';
 import { abortMarker, hangMarker } from './support/markers.ts';
 
 const farMs = 15_000;
@@ -166,6 +166,29 @@ describe('worker', () => {
         error: { code: 'timeout', message: 'The deadline passed before the answer was ready' },
       },
     ]);
+  });
+
+  it('never takes inputs for results: a version that loads for too long leaves nothing but expired entries', async () => {
+    // Hosts that were not started load for ever; a timer may fire before the clock shows the deadline.
+    hosts = new HostPool(poolDefaults);
+    const { artifacts, versions } = registry;
+    const limits = { loadedBytesMax: 1_000_000, loadTimeoutMs: farMs, intraOpThreads: 1 };
+    const models = new ModelPool({ hosts, artifacts, ...limits });
+    const stillMs = nowMs();
+    const worker = new Worker({
+      workerId: 'worker-1',
+      hosts,
+      models,
+      versions,
+      publisher,
+      batchRowsMax: 64,
+      nowMs: () => stillMs,
+    });
+    const job = buildJob(await registry.register('nonce'), nonceRows(1), [1], [stillMs + 10]);
+    const result = await resultOf(worker, take(job));
+    expect(result.tensors.size).to.equal(0);
+    expect(result.failures.map(({ reason }) => reason)).to.deep.equal(['expired']);
+    await hosts.close(0);
   });
 
   it('runs nothing when everything expired', async () => {
