@@ -23,6 +23,9 @@ export interface Lifecycle {
   readonly stopping: AbortSignal;
 }
 
+/** What stopping does to a `main.ts` that is still starting parts: the end of its way, and no fault. */
+class StartRefused extends MillraceError {}
+
 interface StartedPart {
   readonly name: string;
   readonly stop: () => unknown;
@@ -38,7 +41,7 @@ export function createLifecycle(): Lifecycle {
     stopping: controller.signal,
     async start(name, start, stop) {
       if (controller.signal.aborted)
-        throw new MillraceError('service_unavailable', `${name}: the process is stopping`);
+        throw new StartRefused('service_unavailable', `${name}: the process is stopping`);
       const part = (async () => {
         const value = await start();
         started.push({ name, stop: () => stop?.(value) });
@@ -134,6 +137,7 @@ export function installSignals(lifecycle: Lifecycle, options: SignalOptions): ()
   }
 
   function onUncaught(error: unknown): void {
+    if (error instanceof StartRefused) return;
     fault('uncaught error', error);
     begin('an uncaught error', 1);
   }

@@ -209,6 +209,15 @@ describe('lifecycle', () => {
         expect(said).to.include('fault uncaught error').and.include('stopped');
       });
 
+    it('ends cleanly when it is told to stop while it is still starting', async () => {
+      const { child, said, hears, ended } = await launch('still-starting', false);
+      child.kill('SIGTERM');
+      await hears('notice stopping: SIGTERM');
+      child.stdin.end();
+      expect(await ended).to.equal(0);
+      expect(said.slice(1)).to.deep.equal(['notice stopping: SIGTERM', 'stopped']);
+    });
+
     it('ends with its launcher, whose end of stdin closes', async () => {
       const { child, said, ended } = await launch('clean', true);
       child.stdin.end();
