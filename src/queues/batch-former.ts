@@ -1,3 +1,6 @@
+/** Whether anybody still waits, asked when it matters. An AbortSignal is one. */
+export type Cancellation = Pick<AbortSignal, 'aborted' | 'reason'>;
+
 /** What the policy must know of a waiting request. Entries are told apart by identity. */
 export interface BatchEntry {
   /** Entries of different versions never share a batch. */
@@ -7,7 +10,7 @@ export interface BatchEntry {
   readonly rowCount: number;
   readonly bytes: number;
   readonly deadlineMs: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
 }
 
 export interface BatchBounds {

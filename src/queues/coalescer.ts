@@ -8,7 +8,7 @@ import { encodeTensors } from '../tensors/binary-codec.ts';
 import { joinRows, rowCount } from '../tensors/batch.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import { createBatchFormer } from './batch-former.ts';
-import type { Batch, BatchBounds, BatchEntry } from './batch-former.ts';
+import type { Batch, BatchBounds, BatchEntry, Cancellation } from './batch-former.ts';
 import { createDeadlineWheel } from './deadline-wheel.ts';
 import type { DeadlineWheel, Expirable } from './deadline-wheel.ts';
 import { entryShares } from './entry-share.ts';
@@ -33,7 +33,7 @@ export interface CoalescerRequest {
   /** By the shared clock. */
   readonly deadlineMs: number;
   /** Once aborted the request does not leave any more, if it has not yet; its promise rejects with the reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: Cancellation;
 }
 
 /** The rows `firstRow` to `firstRow + rowCount` of every result tensor are this request's; nothing is copied. */

@@ -167,7 +167,7 @@ describe('connections', () => {
     const aborted = Promise.withResolvers<void>();
     coalescer.respond = ({ signal }) =>
       new Promise((_, reject) => {
-        signal!.addEventListener('abort', () => {
+        (signal as AbortSignal).addEventListener('abort', () => {
           reject(new MillraceError('timeout'));
           aborted.resolve();
         });
