@@ -101,7 +101,7 @@ class BullmqConsumer implements JobConsumer {
     // Takes no more. Locks are renewed until the last job is settled, and only then does the loop end. BullMQ's own
     // waiting (`close()`, `pause()`) is not used: it hangs while its blocking connection is reconnecting.
     await worker.pause(true);
-    await this.#endBlockingRead(worker);
+    this.#endBlockingRead(worker);
     const grace = new AbortController();
     const outcome = await Promise.race([
       this.#served.then(() => 'drained' as const),
@@ -120,10 +120,15 @@ class BullmqConsumer implements JobConsumer {
   }
 
   /** The loop also waits for its blocking read, which would take up to `drainDelayS`. */
-  async #endBlockingRead(worker: Worker): Promise<void> {
-    const blocking = await worker.getBackend().blockingClient;
-    if (blocking?.status === 'ready') blocking.disconnect();
-    else blocking?.once('ready', () => blocking.disconnect());
+  #endBlockingRead(worker: Worker): void {
+    worker.getBackend().blockingClient?.then(
+      (blocking) => {
+        if (blocking.status === 'ready') blocking.disconnect();
+        else blocking.once('ready', () => blocking.disconnect());
+      },
+      // Never was connected: then it does not read either.
+      () => undefined,
+    );
   }
 
   async #process(job: Job, signal: AbortSignal | undefined, run: Run): Promise<void> {

@@ -9,7 +9,7 @@ export interface HeartbeatOptions {
   readonly describe: () => WorkerHeartbeat;
 }
 
-/** Tells the others that this worker lives: once at the start, then at each interval. */
+/** Tells the others that this worker lives: once at the start, then at each interval. Before the start it says nothing. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #timer: NodeJS.Timeout | undefined;
@@ -25,13 +25,16 @@ export class Heartbeat {
 
   /** Beats out of turn, when something changed that others should know at once. A lost beat is made up by the next. */
   beat(): void {
+    if (this.#timer === undefined) return;
     const { announcer, describe } = this.#options;
     announcer.announce(describe()).catch((error: unknown) => publishFault('A heartbeat was lost', error));
   }
 
   /** Stops beating and says goodbye. Where that fails, the last heartbeat expires by itself. */
   async withdraw(): Promise<void> {
+    if (this.#timer === undefined) return;
     clearInterval(this.#timer);
+    this.#timer = undefined;
     const { workerId, pool } = this.#options.describe();
     await this.#options.announcer.withdraw(workerId, pool).catch((error: unknown) => {
       publishFault('The worker could not say goodbye', error);

@@ -226,7 +226,9 @@ async function beginWork(): Promise<void> {
   channels.notice.publish({ component: 'worker', message: 'ready', fields } satisfies NoticeEvent);
 }
 
-beginWork().catch((error: unknown) => fault('worker', 'The worker could not begin its work', error));
+beginWork().catch((error: unknown) => {
+  if (!lifecycle.stopping.aborted) fault('worker', 'The worker could not begin its work', error);
+});
 
 function fault(component: string, message: string, error?: unknown): void {
   channels.fault.publish({ component, message, error } satisfies FaultEvent);

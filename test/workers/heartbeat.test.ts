@@ -37,6 +37,21 @@ describe('heartbeat', () => {
     expect(goodbyes).to.deep.equal([['worker-1', 'default']]);
   });
 
+  it('says nothing of a worker that never began, nor after its goodbye', async () => {
+    const told: string[] = [];
+    const announcer: PresenceAnnouncer = {
+      announce: async () => void told.push('here'),
+      withdraw: async () => void told.push('goodbye'),
+    };
+    const heartbeat = new Heartbeat({ announcer, intervalMs: 1000, describe: () => said });
+    heartbeat.beat();
+    await heartbeat.withdraw();
+    heartbeat.start();
+    await heartbeat.withdraw();
+    heartbeat.beat();
+    expect(told).to.deep.equal(['here', 'goodbye']);
+  });
+
   it('goes on when Redis does not hear it', async () => {
     const log = collectEvents<FaultEvent>(channels.fault);
     const deaf = (): Promise<void> => Promise.reject(new MillraceError('service_unavailable'));
@@ -45,7 +60,7 @@ describe('heartbeat', () => {
       intervalMs: 1000,
       describe: () => said,
     });
-    heartbeat.beat();
+    heartbeat.start();
     await log.next(({ message }) => message === 'A heartbeat was lost');
     await heartbeat.withdraw();
     await log.next(({ message }) => message === 'The worker could not say goodbye');

@@ -100,10 +100,16 @@ describe('worker process', function () {
         MILLRACE_LOG_LEVEL: 'info',
       },
     });
+    const probe = (path: string) => fetch(`http://127.0.0.1:${adminPort}${path}`);
     try {
       await worker.logged(/listening on/);
       await worker.logged(/ECONNREFUSED/);
-      const probe = (path: string) => fetch(`http://127.0.0.1:${adminPort}${path}`);
+      // Told to stop before it ever had a connection, it ends at once and has nothing to complain of.
+      await worker.kill('SIGTERM');
+      expect(worker.exitCode).to.equal(0);
+      expect(worker.log).not.to.match(/goodbye|by force|heartbeat|could not begin/);
+      worker.start();
+      await until(async () => (await probe('/livez')).ok, worker.ended);
       expect((await probe('/livez')).status).to.equal(200);
       expect((await probe('/readyz')).status).to.equal(503);
       await redis.restart();
