@@ -71,6 +71,18 @@ export class Exchange {
     return this.#open;
   }
 
+  /** Whether its answer has left. One that is ready may still wait for those before it on the connection. */
+  get written(): boolean {
+    return this.#response.writableFinished;
+  }
+
+  /** Ends the connection once the answer has left, whether it is ready by now or not. */
+  endConnection(): void {
+    this.lastOnConnection = true;
+    const { socket } = this.request;
+    this.#response.once('finish', () => socket.destroySoon());
+  }
+
   /** Aborts when the client leaves. Made on demand: most requests are answered before anyone asks. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();

@@ -1,10 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as turnOver } from 'node:timers/promises';
-import type { Express } from 'express';
-import { exchangeOn } from './exchange.ts';
 import { refuseOutsideApp } from './refused.ts';
 
 export interface HttpServerOptions {
@@ -28,7 +26,7 @@ export class HttpServer {
   readonly #sockets = new Set<Socket>();
   #acceptedCount = 0;
 
-  constructor(app: Express, options: HttpServerOptions) {
+  constructor(app: RequestListener, options: HttpServerOptions) {
     this.#server = createNodeServer(app, options);
     this.#server.on('connection', (socket: Socket) => {
       this.#acceptedCount += 1;
@@ -78,13 +76,7 @@ export class HttpServer {
   };
 }
 
-function createNodeServer(app: Express, options: HttpServerOptions): Server {
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    // With a callback of ours Express builds no final handler of its own for each request.
-    app(request as Parameters<Express>[0], response as Parameters<Express>[1], (error: unknown) =>
-      exchangeOn(request.socket)?.fail(error),
-    );
-  };
+function createNodeServer(app: RequestListener, options: HttpServerOptions): Server {
   const server = createServer(
     {
       maxHeaderSize: options.headerBytesMax,
@@ -96,14 +88,14 @@ function createNodeServer(app: Express, options: HttpServerOptions): Server {
       requireHostHeader: false,
       noDelay: true,
     },
-    handle,
+    app,
   );
   // Beyond a number Node drops headers silently; so it keeps all, and protocol.ts counts.
   server.maxHeadersCount = 0;
   // The body reader sends the 100 once the request has passed what can be checked without its body.
-  server.on('checkContinue', handle);
+  server.on('checkContinue', app);
   // Other expectations are refused by protocol.ts.
-  server.on('checkExpectation', handle);
+  server.on('checkExpectation', app);
   refuseOutsideApp(server, options.headerBytesMax);
   return server;
 }

@@ -34,14 +34,14 @@ interface ParserError extends Error {
 
 /**
  * The parser has lost its place, so the connection ends. Whose answer the refusal is depends on where it was:
- * in the middle of a request that the application has already begun to read, that request's; behind a
- * complete one that still waits for its answer, nobody's: writing here would give that one the wrong answer.
+ * in the middle of a request that the application has already begun to read, that request's; behind complete
+ * ones whose answers are still due, nobody's: writing here would give one of them the wrong answer.
  */
 function refuseOnSocket(socket: Duplex, error: MillraceError): void {
   const exchange = exchangeOn(socket);
-  if (exchange === undefined || !exchange.open) writeRaw(socket, error, '');
-  else if (exchange.request.complete) exchange.lastOnConnection = true;
-  else exchange.fail(error);
+  if (exchange === undefined || exchange.written) writeRaw(socket, error, '');
+  else if (exchange.open && !exchange.request.complete) exchange.fail(error);
+  else exchange.endConnection();
 }
 
 function parserRefusal(error: ParserError, headerBytesMax: number): Refusal {
