@@ -150,6 +150,64 @@ describe('connections', () => {
     await once(socket, 'close');
   });
 
+  it('refuses a target that no router can read, and leaves what waits before it alone', async () => {
+    const { port, key, coalescer } = api();
+    const gate = Promise.withResolvers<void>();
+    coalescer.respond = async (request) => {
+      await gate.promise;
+      return answerTo(request);
+    };
+    const socket = await open(port);
+    const first = readResponse(socket);
+    const arrived = coalescer.next();
+    socket.write(predictBytes(key, ['X-Request-Id: before']));
+    await arrived;
+    socket.write('GET http://[ HTTP/1.1\r\nHost: [\r\nX-Request-Id: behind\r\n\r\n');
+    expect(await events.first(({ requestId }) => requestId === 'behind')).to.include({ status: 404 });
+    gate.resolve();
+    expect(await first).to.include({ status: 200 });
+    socket.destroy();
+    const alone = await sendRaw(port, 'GET https://[::1 HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect(alone.status).to.equal(400);
+  });
+
+  it('writes no refusal before the answers that are due on a connection', async () => {
+    const { port, key, coalescer } = api();
+    const gate = Promise.withResolvers<void>();
+    coalescer.respond = async (request) => {
+      await gate.promise;
+      return answerTo(request);
+    };
+    const socket = await open(port);
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const arrived = coalescer.next();
+    socket.write(predictBytes(key, ['X-Request-Id: waits-long']));
+    await arrived;
+    socket.write('GET /nothing HTTP/1.1\r\nHost: a\r\nX-Request-Id: answered-behind\r\n\r\n');
+    await events.first(({ requestId }) => requestId === 'answered-behind');
+    socket.write('FOO BAR\r\n\r\n');
+    // Behind what is on its way to the server: the parser has stopped by then.
+    expect((await api().request('/livez')).status).to.equal(200);
+    gate.resolve();
+    await once(socket, 'close');
+    expect([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).to.deep.equal(['200', '404']);
+  });
+
+  it('puts a body together from any number of chunks', async () => {
+    const { port, key } = api();
+    const spaces = '1\r\n \r\n'.repeat(5000);
+    const head = predictBytes(key, ['Transfer-Encoding: chunked'])
+      .slice(0, -body.length)
+      .replace(/Content-Length: \d+\r\n/, '');
+    const chunks = Array.from(body, (character) => `1\r\n${character}\r\n`).join('');
+    const response = await sendRaw(port, `${head}${spaces}${chunks}${spaces}0\r\n\r\n`);
+    expect(response.status).to.equal(200);
+    expect([...api().coalescer.requests.at(-1)!.tensors.values()][0]!.data).to.deep.equal(
+      Float32Array.of(1, 2, 3, 4, 5),
+    );
+  });
+
   it('answers requests that are sent together in their order', async () => {
     const { port, key } = api();
     const socket = await open(port);
@@ -230,6 +288,23 @@ describe('limits of connections', () => {
   it('refuses bodies beyond what may be in memory at once', async () => {
     const api = await startTestApi({ bytesMax: 100, bufferedBytesMax: 30 });
     expect((await api.predict(`{"inputs":[1,2,3,4,5.${'0'.repeat(40)}]}`)).status).to.equal(503);
+    expect((await api.predict(body)).status).to.equal(200);
+    await api.close();
+  });
+
+  it('counts a body until its request is answered', async () => {
+    const api = await startTestApi({ bytesMax: 100, bufferedBytesMax: 30 });
+    const gate = Promise.withResolvers<void>();
+    api.coalescer.respond = async (request) => {
+      await gate.promise;
+      return answerTo(request);
+    };
+    const arrived = api.coalescer.next();
+    const first = api.predict(body);
+    await arrived;
+    expect((await api.predict(body)).status).to.equal(503);
+    gate.resolve();
+    expect((await first).status).to.equal(200);
     expect((await api.predict(body)).status).to.equal(200);
     await api.close();
   });
