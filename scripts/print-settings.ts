@@ -11,11 +11,8 @@ const help = `npm run settings [-- --json]    Prints the settings in effect and 
   --docs    writes docs/settings.md instead
   --help    this text`;
 
-const { values: flags } = parseArgs({
-  options: { json: { type: 'boolean' }, docs: { type: 'boolean' }, help: { type: 'boolean' } },
-});
-
 try {
+  const flags = parseFlags();
   if (flags.help) console.log(help);
   else if (flags.docs) {
     const page = fileURLToPath(new URL('../docs/settings.md', import.meta.url));
@@ -25,6 +22,19 @@ try {
   if (!MillraceError.is(error)) throw error;
   console.error(error.message);
   process.exitCode = 1;
+}
+
+function parseFlags() {
+  const options = {
+    json: { type: 'boolean' },
+    docs: { type: 'boolean' },
+    help: { type: 'boolean' },
+  } as const;
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    throw new MillraceError('invalid_input', `${(error as Error).message}\n\n${help}`);
+  }
 }
 
 function shown({

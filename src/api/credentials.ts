@@ -63,9 +63,15 @@ export class Credentials {
     if (typeof key !== 'string' || key.length > keyLengthMax) throw invalidKey();
     const digest = hash('sha256', key, 'base64url');
     const verdict = this.#granted.get(digest) ?? this.#refused.get(digest);
-    if (verdict === undefined || verdict.untilMs <= this.#options.now()) return this.#verify(key, digest);
+    if (verdict === undefined || !this.#holds(verdict)) return this.#verify(key, digest);
     if (verdict.principal === null) throw invalidKey();
     return verdict.principal;
+  }
+
+  /** A clock that was set back must not stretch a verdict, or a revoked key would live on by that much. */
+  #holds({ untilMs }: Verdict): boolean {
+    const leftMs = untilMs - this.#options.now();
+    return leftMs > 0 && leftMs <= this.#options.cacheMs;
   }
 
   async #verify(key: string, digest: string): Promise<Principal> {

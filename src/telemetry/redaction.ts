@@ -6,11 +6,16 @@ const secretNamePattern = /authorization|api[-_]?key|cookie|credential|password|
 /** `user:password@` of a URL, and the credentials of an Authorization header, wherever they are quoted. */
 const urlCredentialsPattern = /\/\/[^\s/@]*@/g;
 const headerCredentialsPattern = /\b(bearer|basic)\s+[\w.~+/=-]+/gi;
+/** An API key: its id may be seen, the secret behind it may not. */
+const apiKeyPattern = /\b(mlr_[a-z]{1,12}_[0-9A-Za-z]{12})_\w+/g;
 
 const mask = '[redacted]';
 
 export function redactText(text: string): string {
-  return text.replace(urlCredentialsPattern, `//${mask}@`).replace(headerCredentialsPattern, `$1 ${mask}`);
+  return text
+    .replace(urlCredentialsPattern, `//${mask}@`)
+    .replace(headerCredentialsPattern, `$1 ${mask}`)
+    .replace(apiKeyPattern, `$1_${mask}`);
 }
 
 /** Values under telling names are masked, other text is searched; nested values are left out but for their kind. */

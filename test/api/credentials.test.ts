@@ -76,6 +76,13 @@ describe('Credentials', () => {
     expect(await codeOf(ask(key))).to.equal('unauthorized');
   });
 
+  it('asks again when the clock was set back: a verdict must not outlive its time by that much', async () => {
+    await ask(key);
+    await store.revoke(id, nowMs);
+    nowMs -= 1;
+    expect(await codeOf(ask(key))).to.equal('unauthorized');
+  });
+
   it('ends a key at its expiry, also while its verdict is kept', async () => {
     const request = { name: 'a', scopes: ['predict'], environment: 'test', ratePerMinute: null } as const;
     const { key: short } = await issueKey(store, { ...request, expiresAtMs: 2000 }, nowMs);

@@ -41,6 +41,14 @@ describe('npm run settings', () => {
     expect(err).to.match(/^Settings: MILLRACE_PROT .*such as MILLRACE_PORT; found an unknown name\n$/);
   });
 
+  it('says what it takes when it is given something else', async () => {
+    for (const flag of ['--bogus', 'redis.url']) {
+      const { code, out, err } = await print({}, flag);
+      expect([code, out]).to.deep.equal([1, '']);
+      expect(err).to.include(flag).and.include('npm run settings').and.not.include('node:internal');
+    }
+  });
+
   describe('a masked secret', () => {
     const secrets: readonly [string, string][] = [
       ['redis://host:6379', 'redis://host:6379'],

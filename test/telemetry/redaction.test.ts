@@ -9,6 +9,10 @@ describe('redaction', () => {
     ['http://host/path@2', 'http://host/path@2'],
     ['Authorization: Bearer abc.def-g', 'Authorization: Bearer [redacted]'],
     ['basic dXNlcg==', 'basic [redacted]'],
+    [
+      `no such model mlr_test_0123456789ab_${'s'.repeat(32)}_00112233`,
+      'no such model mlr_test_0123456789ab_[redacted]',
+    ],
     ['nothing to see', 'nothing to see'],
   ];
   for (const [text, redacted] of texts)
