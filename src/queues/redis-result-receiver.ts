@@ -210,16 +210,20 @@ class RedisResultReceiver implements ResultReceiver {
     }
   }
 
-  /** Settles what the hash holds for waiters and removes the rest. Returns the number of waiters settled. */
+  /**
+   * Settles what the hash holds for waiters and removes the rest. Returns the number of waiters whose message had
+   * not come by the second reply, a round trip after the frame was there: under load one is often on its way.
+   */
   async #settleKept(): Promise<number> {
     const hash = this.#keys.resultHash(this.replyTo);
     const kept = await this.#redis.hkeys(hash);
     const missed = kept.filter((id) => this.#waiters.has(id));
     for (const id of kept) if (!this.#waiters.has(id)) this.#settle(id, undefined);
     const frames = missed.length === 0 ? [] : await this.#redis.hmgetBuffer(hash, ...missed);
+    const missedCount = missed.filter((id) => this.#waiters.has(id)).length;
     for (const frame of frames) if (frame !== null) this.#receive(frame);
     this.#acknowledge();
-    return missed.length;
+    return missedCount;
   }
 
   /** A result was there, its message was not: the socket is dead, and only a new one will find out. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Redis } from 'ioredis';
+import type { Redis, RedisKey } from 'ioredis';
 import { ulid } from 'ulid';
 import { channels } from '../../src/channels.ts';
 import type { FaultEvent } from '../../src/channels.ts';
@@ -195,6 +195,32 @@ describe('result channel contract', () => {
     await replaced;
     channels.fault.unsubscribe(listen);
     expect(String(faults.items[0]?.error)).to.include('without their message');
+  });
+
+  it('keeps a connection whose message was merely on its way while the hash was read', async () => {
+    const closed = createInbox<string>();
+    subscriber.on('close', () => closed.push('closed'));
+    const id = ulid();
+    const outcome = expectResult(id);
+    const { frame } = encodeResult(sampleResult({ id, tensors: rows(5) }), inlineBytesMax);
+    const read = redis.hmgetBuffer.bind(redis);
+    const hasRead = Promise.withResolvers<void>();
+    redis.hmgetBuffer = (async (key: RedisKey, ...ids: string[]) => {
+      const frames = await read(key, ...ids);
+      const came = nextEvent(subscriber, 'messageBuffer');
+      await redis.publish(keys.resultChannel(receiver.replyTo), frame);
+      await came;
+      hasRead.resolve();
+      return frames;
+    }) as typeof redis.hmgetBuffer;
+    await redis.hset(keys.resultHash(receiver.replyTo), id, frame);
+    expect(valuesOf(await outcome)).to.deep.equal([5]);
+    await hasRead.promise;
+    const next = ulid();
+    const nextOutcome = expectResult(next);
+    await publish(next, 6);
+    expect(valuesOf(await nextOutcome)).to.deep.equal([6]);
+    expect(closed.items).to.deep.equal([]);
   });
 
   it('goes on after Redis was killed, and finds what was kept', async () => {
