@@ -4,8 +4,10 @@ import type { JobEvent } from '../channels.ts';
 import { MillraceError, toMillraceError } from '../errors.ts';
 import type { Manifest } from '../registry/manifest.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
+import type { Signature } from '../registry/signature.ts';
 import { encodeTensors } from '../tensors/binary-codec.ts';
 import { joinRows, rowCount } from '../tensors/batch.ts';
+import { isFixed } from '../tensors/shape.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import { createBatchFormer } from './batch-former.ts';
 import type { Batch, BatchBounds, BatchEntry, Cancellation } from './batch-former.ts';
@@ -26,7 +28,7 @@ export interface CoalescerRequest {
   readonly tensors: NamedTensors;
   /** Packed bytes of the tensors' data. */
   readonly bytes: number;
-  /** Equal only for tensors that `joinRows` can join. */
+  /** Equal only for requests that may share a run: tensors that `joinRows` can join, and the same outputs. */
   readonly compatibilityKey: string;
   /** As in `InferenceJob.outputs`. */
   readonly outputs: readonly string[] | null;
@@ -146,7 +148,7 @@ class SelfClockedCoalescer implements Coalescer {
       const entry: Entry = {
         request,
         versionKey: key,
-        compatibilityKey: groupKeyOf(request),
+        compatibilityKey: request.compatibilityKey,
         rowCount: rows,
         bytes: request.bytes,
         deadlineMs: request.deadlineMs,
@@ -184,7 +186,12 @@ class SelfClockedCoalescer implements Coalescer {
     const facts: VersionFacts = {
       key: `${version.model}/${version.version}`,
       bounds: {
-        rowsMax: Math.min(batchRowsMax, max_batch_size ?? batchRowsMax, jobEntriesMax),
+        rowsMax: Math.min(
+          batchRowsMax,
+          max_batch_size ?? batchRowsMax,
+          rowsOfOneShape(version.signature),
+          jobEntriesMax,
+        ),
         bytesMax: Math.min(batchBytesMax, max_batch_bytes ?? batchBytesMax),
       },
     };
@@ -325,9 +332,15 @@ class SelfClockedCoalescer implements Coalescer {
   }
 }
 
-/** Entries of one job are answered with the same outputs. */
-function groupKeyOf({ compatibilityKey, outputs }: CoalescerRequest): string {
-  return outputs === null ? compatibilityKey : `${compatibilityKey}|${outputs.join('|')}`;
+/**
+ * Most rows whose answers surely have one shape, so that one result can hold them: where a model leaves the shape of
+ * its outputs open, those of one run. Otherwise a neighbour's answer could make the whole job fail.
+ */
+function rowsOfOneShape({ outputs, batch }: Signature): number {
+  if (batch.kind === 'dynamic') return Number.POSITIVE_INFINITY;
+  const firstAxis = batch.kind === 'none' ? 0 : 1;
+  if (outputs.every(({ shape }) => isFixed(shape.slice(firstAxis)))) return Number.POSITIVE_INFINITY;
+  return batch.kind === 'none' ? 1 : batch.size;
 }
 
 function unavailable(message: string): MillraceError {

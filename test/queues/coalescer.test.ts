@@ -91,7 +91,7 @@ describe('coalescer', () => {
     const answers = [
       rig.submit([1]),
       rig.submit([2], { compatibilityKey: 'other' }),
-      rig.submit([3], { outputs: ['probabilities'] }),
+      rig.submit([3], { compatibilityKey: 'probabilities', outputs: ['probabilities'] }),
       rig.submit([4]),
     ];
     await rig.jobs.filled(3);
@@ -103,6 +103,18 @@ describe('coalescer', () => {
     ]);
     for (const job of rig.jobs.items) rig.echo(job);
     expect((await Promise.all(answers)).map(answerValues)).to.deep.equal([[1], [2], [3], [4]]);
+  });
+
+  it('gives requests whose answers may differ in shape a job each', async () => {
+    const rig = makeRig({ jobsInFlightMax: 4 });
+    const output = { name: 'y', datatype: 'FP32', shape: [-1] } as const;
+    const signature = { inputs: [], outputs: [output], batch: { kind: 'none' } } as const;
+    const version = { ...sampleVersion(), signature };
+    const answers = [1, 2].map((value) => rig.submit([value], { version }));
+    await rig.jobs.filled(2);
+    expect(rig.jobs.items.map(({ entries }) => entries.length)).to.deep.equal([1, 1]);
+    for (const job of rig.jobs.items) rig.echo(job);
+    await Promise.all(answers);
   });
 
   it('keeps to the tighter bounds of a manifest', async () => {
