@@ -14,7 +14,7 @@ export interface WireFacts {
   readonly nodeCount: number;
   /** Graphs within graphs: 1 for a model without subgraphs. */
   readonly graphDepth: number;
-  /** Fields that bear meaning and would be lost if the file were decoded and encoded again. */
+  /** The first few fields that bear meaning and would be lost if the file were decoded and encoded again. */
   readonly lossyFields: readonly string[];
 }
 
@@ -33,6 +33,9 @@ interface Frame {
   /** Single message fields that were met in this message. */
   readonly seen: Set<number>;
 }
+
+/** A message names one. A file may have millions that are not known, each of another number. */
+const lossyFieldsMax = 16;
 
 /** Throws `invalid_input` when the bytes are not a well-formed ONNX model within the limits. */
 export function walkOnnx(bytes: Uint8Array, limits: WireLimits): WireFacts {
@@ -73,11 +76,12 @@ class Walk {
     if (number === 0 || tag >= 2 ** 32) throw malformed('a field without a number');
     const field = onnxMessages[frame.message]?.[number];
     if (field === undefined) {
-      this.lossyFields.add(`${frame.message}.${number}`);
+      this.count(1);
+      this.noteLossy(`${frame.message}.${number}`);
       this.skip(tag % 8, frame.end);
       return;
     }
-    if (field.lost === true) this.lossyFields.add(`${frame.message}.${field.name}`);
+    if (field.lost === true) this.noteLossy(`${frame.message}.${field.name}`);
     if (field.refused === true)
       throw refuseOnnx(`a model without ${frame.message}.${field.name}`, 'one with it');
     this.known(frame, number, field, tag % 8);
@@ -103,6 +107,10 @@ class Walk {
       frame.seen.add(number);
     }
     this.enter(frame, field.message, end);
+  }
+
+  private noteLossy(field: string): void {
+    if (this.lossyFields.size < lossyFieldsMax) this.lossyFields.add(field);
   }
 
   private enter(frame: Frame, message: string, end: number): void {

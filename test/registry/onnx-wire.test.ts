@@ -24,6 +24,14 @@ describe('the walk over raw ONNX bytes', () => {
     expect(walkOnnx(bytes, wireLimits).lossyFields).to.deep.equal(['Node.overload', 'Graph.99']);
   });
 
+  it('counts unknown fields too, and lists only a few of them', () => {
+    const unknown = Buffer.concat(
+      Array.from({ length: 200 }, (_, i) => lengthDelimited(1000 + i, Buffer.of(0))),
+    );
+    expect(() => walkOnnx(unknown, { ...wireLimits, objectsMax: 100 })).to.throw('at most 100 elements');
+    expect(walkOnnx(unknown, wireLimits).lossyFields).to.have.length(16);
+  });
+
   const graph = lengthDelimited(7, lengthDelimited(1, lengthDelimited(4, Buffer.from('Identity'))));
   const refused: readonly [string, Uint8Array, string][] = [
     ['a graph that comes twice', Buffer.concat([graph, graph]), 'Model.graph comes twice'],
