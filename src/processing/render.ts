@@ -1,9 +1,11 @@
 import { MillraceError } from '../errors.ts';
 import type { Label } from '../registry/model-version.ts';
+import type { NumericArray } from '../tensors/datatype.ts';
 import { elementAt, elements, unpackRow } from '../tensors/json-unpacker.ts';
 import type { JsonValue } from '../tensors/json-unpacker.ts';
 import type { NamedTensors, Tensor } from '../tensors/tensor.ts';
 import { perVersion } from './per-version.ts';
+import { indexOfGreatest } from './postprocess/argmax.ts';
 import type { OutputFacts } from './postprocess/compile.ts';
 
 /** One element of `predictions`, with the document's fields in the document's order. */
@@ -71,8 +73,9 @@ function renderClass(
   const classCount = probabilities.shape[1] as number;
   const from = row * classCount;
   // Without labels a label may stand for any class: then its probability is the greatest.
-  const position = labels === null ? greatestOf(probabilities, from, classCount) : from + index;
-  const score = elementAt(probabilities, position);
+  const column =
+    labels === null ? indexOfGreatest(probabilities.data as NumericArray, from, classCount) : index;
+  const score = elementAt(probabilities, from + column);
   const k = options.topK ?? topKDefault;
   if (k !== null) {
     const top_k = topClasses(labels, probabilities, from, Math.min(k, classCount));
@@ -83,13 +86,6 @@ function renderClass(
   return returnProbability
     ? { id, output, probabilities: elements(probabilities, from, classCount), score }
     : { id, output, score };
-}
-
-function greatestOf(tensor: Tensor, from: number, count: number): number {
-  let greatest = from;
-  for (let i = from + 1; i < from + count; i++)
-    if ((tensor.data[i] as number) > (tensor.data[greatest] as number)) greatest = i;
-  return greatest;
 }
 
 /** Equal scores stay in the order of the labels; NaN comes last. */

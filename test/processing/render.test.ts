@@ -60,6 +60,14 @@ describe('predictions', () => {
     expect(render(version, result, 0, { topK: 3 })).to.contain('"class_0"');
   });
 
+  it('take no NaN for the probability of a label that stands for any class', () => {
+    const label = tensor('INT64', [1], [7n]);
+    const probabilities = tensor('FP32', [1, 3], [Number.NaN, 0.25, 0.75]);
+    expect(render(unlabelled, { label, probabilities }, 0)).to.equal(
+      '{"id":"pred_1","output":7,"score":0.75}',
+    );
+  });
+
   it('order equal scores by label and NaN last', () => {
     const probabilities = tensor('FP32', [1, 3], [Number.NaN, 0.5, 0.5]);
     const text = render(wineVersion(), { label: tensor('INT32', [1], [0]), probabilities }, 0, { topK: 3 });
