@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { dirname } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import type { HostEvent } from '../channels.ts';
-import { fromErrorRecord, MillraceError } from '../errors.ts';
+import { fromErrorRecord, MillraceError, toMillraceError } from '../errors.ts';
 import { decodeTensors } from '../tensors/binary-codec.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import type { TensorSpec } from '../tensors/tensor-spec.ts';
@@ -149,12 +149,17 @@ export class ModelHost {
 
   /** Never rejects: what became of the run is its outcome. The host must be ready or busy. */
   run(run: HostRun): Promise<HostRunOutcome> {
-    if (this.state !== 'busy') this.#life.moveTo('busy');
     const request: DataRequest = { type: 'run', id: this.#nextId++, key: run.key, outputs: run.outputs };
     return new Promise((settle) => {
+      try {
+        writeFrame(this.#data, request, run.body);
+      } catch (error) {
+        settle({ kind: 'failed', error: toMillraceError(error) });
+        return;
+      }
+      if (this.state !== 'busy') this.#life.moveTo('busy');
       this.#runs.push({ id: request.id, limitMs: run.limitMs, settle });
       if (this.#runs.length === 1) this.#watchFirst();
-      writeFrame(this.#data, request, run.body);
     });
   }
 

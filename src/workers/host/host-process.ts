@@ -49,7 +49,7 @@ class HostProcess {
         receive(data, (frame) => this.#onRun(frame), stop, reject);
         this.#reply({ type: 'ready', protocolVersion, pid: process.pid });
       });
-      await Promise.all([flushed(control), flushed(data)]);
+      await Promise.all([handedOver(control), handedOver(data)]);
     } finally {
       control.destroy();
       data.destroy();
@@ -123,6 +123,8 @@ class HostProcess {
     } catch (error) {
       this.#replyData({ type: 'run_failed', id: request.id, error: toErrorRecord(error) });
     }
+    // The next run may end this process: it must not take along what others wait for.
+    await handedOver(this.#pipes.data);
   }
 
   #reply(response: ControlResponse): void {
@@ -165,9 +167,9 @@ async function readArtifact(path: string, digest: string): Promise<Uint8Array> {
 }
 
 /** Resolves when all that was written is with the kernel, or can never be. */
-function flushed(pipe: Duplex): Promise<void> {
+function handedOver(pipe: Duplex): Promise<void> {
   return new Promise((resolve) => {
-    if (pipe.destroyed) resolve();
-    else pipe.end(() => resolve());
+    if (pipe.destroyed || pipe.writableLength === 0) resolve();
+    else pipe.write('', () => resolve());
   });
 }

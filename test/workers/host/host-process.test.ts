@@ -6,8 +6,11 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { encodeTensors } from '../../../src/tensors/binary-codec.ts';
 import { FrameDecoder, writeFrame } from '../../../src/workers/host/frames.ts';
-import { fixturePath, fixtureSpec, realHost } from '../support/hosts.ts';
+import { tensor } from '../../support/builders.ts';
+import { fixturePath, fixtureSpec, poisonHost, realHost } from '../support/hosts.ts';
+import { abortMarker } from '../support/markers.ts';
 
 /** A host spoken to by hand. */
 interface BareHost {
@@ -20,8 +23,8 @@ interface BareHost {
 
 const children = new Set<ChildProcess>();
 
-function startHost(): BareHost {
-  const child = spawn(process.execPath, [realHost], {
+function startHost(entry = realHost): BareHost {
+  const child = spawn(process.execPath, [entry], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     env: {},
   });
@@ -114,6 +117,23 @@ describe('host process', () => {
       expect(JSON.stringify(answer)).not.to.include('/');
     }
     expect((await received(data, 1))[0]).to.have.nested.property('error.code', 'not_found');
+  });
+
+  it('has handed an answer over before it begins a run that ends it', async () => {
+    const { child, control, data, received } = startHost(poisonHost);
+    await received(control, 1);
+    const { key, path, digest, intraOpThreads } = fixtureSpec('nonce');
+    writeFrame(control, { type: 'load', id: 1, key, path, digest, intraOpThreads });
+    await received(control, 2);
+    // 4 MB: more than a pipe holds.
+    for (const [id, values] of [new Float64Array(500_000), Float64Array.of(abortMarker)].entries()) {
+      const x = tensor('FP64', [values.length, 1], [...values]);
+      writeFrame(data, { type: 'run', id, key, outputs: null }, [encodeTensors(new Map([['x', x]]))]);
+    }
+    const closed = once(data, 'close');
+    await exitOf(child);
+    await closed;
+    expect((await received(data, 0)).map(({ type }) => type)).to.deep.equal(['ran']);
   });
 
   for (const [what, entry] of [
