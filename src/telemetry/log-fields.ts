@@ -16,6 +16,7 @@ export function requestFields(event: RequestEvent): LogFields {
   if (event.principal !== null) fields['user.id'] = event.principal;
   if (event.model !== null) fields['millrace.model'] = event.model;
   if (event.version !== null) fields['millrace.version'] = event.version;
+  if (event.cache !== null) fields['millrace.cache'] = event.cache;
   if (event.errorCode !== null) fields['error.code'] = event.errorCode;
   return fields;
 }
@@ -64,13 +65,15 @@ const stackLengthMax = 8192;
 /** A cause of a cause of …: beyond this it is a cycle or says nothing new. */
 const causesMax = 4;
 
-export function errorFields(error: unknown): LogFields {
+export function errorFields(error: unknown): { 'error.message'?: string; 'error.type'?: string } {
   if (!(error instanceof Error)) return { 'error.message': redactText(String(error)) };
-  return {
-    'error.type': error.name,
-    'error.message': redactText(error.message),
-    'error.stack_trace': redactText(stackOf(error, causesMax)).slice(0, stackLengthMax),
-  };
+  return { 'error.type': error.name, 'error.message': redactText(error.message) };
+}
+
+/** Dear, and long: only for lines that are not left out. */
+export function stackFields(error: unknown): LogFields {
+  if (!(error instanceof Error)) return {};
+  return { 'error.stack_trace': redactText(stackOf(error, causesMax)).slice(0, stackLengthMax) };
 }
 
 function stackOf(error: Error, causesLeft: number): string {

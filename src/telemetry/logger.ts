@@ -5,7 +5,7 @@ import { channels } from '../channels.ts';
 import type { FaultEvent, HostEvent, JobEvent, NoticeEvent, RequestEvent, RunEvent } from '../channels.ts';
 import { createFaultLimiter } from './fault-limiter.ts';
 import type { FaultLimiter } from './fault-limiter.ts';
-import { errorFields, hostFields, jobFields, requestFields, runFields } from './log-fields.ts';
+import { errorFields, hostFields, jobFields, requestFields, runFields, stackFields } from './log-fields.ts';
 import type { LogFields } from './log-fields.ts';
 import { redactFields, redactText } from './redaction.ts';
 
@@ -24,21 +24,32 @@ export interface Logger {
   stop(): Promise<void>;
 }
 
-/** Equal faults, and stacks of equal causes of 5xx, within this time share one line. */
+/**
+ * Equal faults within this time share one line, and of requests, jobs and runs that fail alike the first alone is a
+ * warning: an outage neither fills the disk nor drowns what else is wrong.
+ */
 const faultWindowMs = 10_000;
 const faultKeysMax = 256;
+/** Lines of traffic leave when they fill this, about 45 of requests, or when they have waited for so long. */
+const gatheredBytes = 16 * 1024;
+const flushIntervalMs = 100;
+/** What one write takes at most: of what has gathered while the write before it was under way. */
+const writeBytesMax = 64 * 1024;
 /** Past 16 MiB of lines that nobody reads, further ones are dropped rather than kept in memory. */
 const bufferedBytesMax = 16 * 1024 * 1024;
 
 /**
- * Writes what the channels tell, one JSON object a line. Writing never blocks the event loop: lines that come
- * during a write leave with the next one. Start it before the parts of a process and let it live until the
- * process ends: it flushes itself on exit.
+ * Writes what the channels tell, one JSON object a line. Writing never blocks the event loop. Lines of traffic are
+ * gathered, since a write costs more than the line; faults and notices leave at once. Start it before the parts of
+ * a process and let it live until the process ends: it flushes itself on exit.
  */
 export function startLogger(options: LoggerOptions): Logger {
   const destination = pino.destination({
     dest: options.fileDescriptor ?? 1,
     sync: false,
+    minLength: gatheredBytes,
+    maxWrite: writeBytesMax,
+    periodicFlush: flushIntervalMs,
     maxLength: bufferedBytesMax,
   });
   // The reader is gone (EPIPE): there is nobody left to tell, and pino makes `end` do nothing.
@@ -61,12 +72,19 @@ export function startLogger(options: LoggerOptions): Logger {
   const faults = log('fault');
   const unsubscribe = [
     subscribe(channels.request, requestWriter(log('request'), limiter)),
-    subscribe(channels.job, jobWriter(log('job'))),
-    subscribe(channels.run, runWriter(log('run'))),
+    subscribe(channels.job, jobWriter(log('job'), limiter)),
+    subscribe(channels.run, runWriter(log('run'), limiter)),
     subscribe(channels.host, hostWriter(log('host'))),
-    subscribe(channels.fault, faultWriter(faults, limiter)),
-    subscribe(channels.notice, noticeWriter(log('notice'))),
+    subscribe(channels.fault, atOnce(faultWriter(faults, limiter))),
+    subscribe(channels.notice, atOnce(noticeWriter(log('notice')))),
   ];
+
+  function atOnce<Event>(write: (event: Event) => void): (event: Event) => void {
+    return (event) => {
+      write(event);
+      destination.flush();
+    };
+  }
 
   function leave(): void {
     for (const part of unsubscribe) part();
@@ -97,37 +115,50 @@ function subscribe<Event>(channel: Channel, write: (event: Event) => void): () =
   return () => channel.unsubscribe(listener);
 }
 
+/** The fields, and how many equal lines were left out before this one; undefined when this one is to be. */
+function limited(limiter: FaultLimiter, key: string, fields: LogFields): LogFields | undefined {
+  const omitted = limiter.admit(key, Date.now());
+  if (omitted === undefined) return undefined;
+  return omitted === 0 ? fields : { ...fields, 'millrace.omitted': omitted };
+}
+
+/** One line a request, whatever becomes of it; the stack is on the first of those that fail alike. */
 function requestWriter(log: pino.Logger, limiter: FaultLimiter): (event: RequestEvent) => void {
   return (event) => {
-    const { status } = event;
+    const { status, errorCode, cause } = event;
     if (status < 500) return log.info(requestFields(event), 'request');
-    const fields = requestFields(event);
-    if (event.cause !== undefined && event.cause !== null)
-      Object.assign(fields, causeFields(event.cause, limiter));
+    const behind = cause === null ? {} : errorFields(cause);
+    const fields = { ...requestFields(event), ...behind };
+    const key = ['request', status, errorCode ?? [], behind['error.message'] ?? []].flat().join(' ');
+    const line = limited(limiter, key, fields);
+    if (line === undefined) return log.info(fields, 'request');
+    Object.assign(line, stackFields(cause));
     // 503 and 504 are what overload and deadlines look like; the others are bugs or broken neighbours.
-    if (status === 503 || status === 504) log.warn(fields, 'request');
-    else log.error(fields, 'request');
+    if (status === 503 || status === 504) log.warn(line, 'request');
+    else log.error(line, 'request');
   };
 }
 
-/** The stack once in a window, the message always. */
-function causeFields(cause: unknown, limiter: FaultLimiter): LogFields {
-  const { 'error.stack_trace': stack, ...fields } = errorFields(cause);
-  const omitted = limiter.admit(`cause of 5xx: ${String(fields['error.message'])}`, Date.now());
-  return omitted === undefined ? fields : { ...fields, 'error.stack_trace': stack };
-}
-
-function jobWriter(log: pino.Logger): (event: JobEvent) => void {
+function jobWriter(log: pino.Logger, limiter: FaultLimiter): (event: JobEvent) => void {
   return (event) => {
-    if (event.phase === 'lost') log.warn(jobFields(event), 'job');
-    else if (log.isLevelEnabled('debug')) log.debug(jobFields(event), 'job');
+    const { phase, model, version } = event;
+    if (phase !== 'lost' && !log.isLevelEnabled('debug')) return;
+    const fields = jobFields(event);
+    const line = phase === 'lost' ? limited(limiter, `job lost: ${model}/${version}`, fields) : undefined;
+    if (line === undefined) log.debug(fields, 'job');
+    else log.warn(line, 'job');
   };
 }
 
-function runWriter(log: pino.Logger): (event: RunEvent) => void {
+function runWriter(log: pino.Logger, limiter: FaultLimiter): (event: RunEvent) => void {
   return (event) => {
-    if (event.outcome !== 'succeeded' && event.outcome !== 'expired') log.warn(runFields(event), 'run');
-    else if (log.isLevelEnabled('debug')) log.debug(runFields(event), 'run');
+    const { outcome, model, version } = event;
+    const failed = outcome !== 'succeeded' && outcome !== 'expired';
+    if (!failed && !log.isLevelEnabled('debug')) return;
+    const fields = runFields(event);
+    const line = failed ? limited(limiter, `run ${outcome}: ${model}/${version}`, fields) : undefined;
+    if (line === undefined) log.debug(fields, 'run');
+    else log.warn(line, 'run');
   };
 }
 
@@ -144,12 +175,10 @@ function hostWriter(log: pino.Logger): (event: HostEvent) => void {
 function faultWriter(log: pino.Logger, limiter: FaultLimiter): (event: FaultEvent) => void {
   return ({ component, message, error }) => {
     const text = redactText(message);
-    const cause: LogFields = error === undefined ? {} : errorFields(error);
-    const key = `${component}: ${text}${error === undefined ? '' : `: ${String(cause['error.message'])}`}`;
-    const omitted = limiter.admit(key, Date.now());
-    if (omitted === undefined) return;
-    const repeats = omitted === 0 ? {} : { 'millrace.omitted': omitted };
-    log.error({ 'millrace.component': component, ...cause, ...repeats }, text);
+    const cause = error === undefined ? {} : errorFields(error);
+    const key = [component, text, cause['error.message'] ?? []].flat().join(': ');
+    const line = limited(limiter, key, { 'millrace.component': component, ...cause });
+    if (line !== undefined) log.error({ ...line, ...stackFields(error) }, text);
   };
 }
 

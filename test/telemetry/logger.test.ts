@@ -106,6 +106,25 @@ describe('logger', () => {
     expect(lines.filter((line) => 'error.stack_trace' in line)).to.have.lengthOf(1);
   });
 
+  it('warns of equal failures once, and at the end how many more there were', async () => {
+    const publish = (): void => {
+      for (let count = 0; count < 1000; count++) {
+        const cause = new Error('ECONNREFUSED');
+        channels.request.publish(requestEvent({ status: 503, errorCode: 'service_unavailable', cause }));
+      }
+      channels.request.publish(requestEvent({ status: 504, errorCode: 'timeout' }));
+    };
+    const warnings = await linesOf(publish, 'warn');
+    expect(warnings).to.have.lengthOf(3);
+    expect(warnings[0]).to.include({ 'error.code': 'service_unavailable', 'error.message': 'ECONNREFUSED' });
+    expect(warnings[1]).to.include({ 'error.code': 'timeout' });
+    expect(warnings[2]).to.include({
+      message: 'request 503 service_unavailable ECONNREFUSED',
+      'millrace.omitted': 999,
+    });
+    expect(await linesOf(publish)).to.have.lengthOf(1002);
+  });
+
   it('survives causes that go in circles', async () => {
     const cause = new Error('a');
     cause.cause = cause;
@@ -206,6 +225,18 @@ describe('logger', () => {
     expect(await shown('trace')).to.have.lengthOf(9);
   });
 
+  it('warns of equal jobs and runs that fail once', async () => {
+    const publish = (): void => {
+      for (let count = 0; count < 100; count++) {
+        channels.job.publish(jobEvent({ phase: 'lost' }));
+        channels.run.publish(runEvent({ outcome: 'host_died' }));
+      }
+    };
+    const lines = await linesOf(publish);
+    expect(lines.map((line) => line['millrace.omitted'])).to.deep.equal([undefined, undefined, 99, 99]);
+    expect(await linesOf(publish, 'debug')).to.have.lengthOf(202);
+  });
+
   it('writes nothing once it is stopped', async () => {
     await linesOf(() => {});
     fault();
@@ -230,6 +261,22 @@ describe('logger', () => {
     child.stdout.destroy();
     child.stdin.end();
     expect(await once(child, 'close')).to.deep.equal([7, null]);
+  });
+
+  it('writes a line within moments also when no other follows', async () => {
+    const source = `
+      import { channels } from '${new URL('../../src/channels.ts', import.meta.url).href}';
+      import { startLogger } from '${new URL('../../src/telemetry/logger.ts', import.meta.url).href}';
+      const logger = startLogger({ serviceName: 'millrace-test', level: 'info' });
+      channels.request.publish(${JSON.stringify(requestEvent())});
+      process.stdin.resume().once('end', () => logger.stop());`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    const [chunk] = (await once(child.stdout, 'data')) as [Buffer];
+    expect(JSON.parse(chunk.toString())).to.include({ request_id: 'req-1' });
+    child.stdin.end();
+    await once(child, 'close');
   });
 
   it('loses no line when its process ends by an uncaught error', async () => {
