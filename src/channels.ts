@@ -9,6 +9,7 @@ export const channels = {
   job: channel('millrace.job'),
   run: channel('millrace.run'),
   host: channel('millrace.host'),
+  versionFault: channel('millrace.version_fault'),
   fault: channel('millrace.fault'),
   notice: channel('millrace.notice'),
 } as const;
@@ -78,6 +79,13 @@ export interface HostEvent {
   readonly version?: string;
   readonly durationMs?: number;
   readonly reason?: string;
+}
+
+/** Worker side: a version was proven to end or hang its host. Other hosts' deaths, by an operator say, are none of it. */
+export interface VersionFaultEvent {
+  readonly model: string;
+  readonly version: string;
+  readonly reason: 'host_died' | 'host_hung';
 }
 
 /** Something went wrong that no request's answer shows: connection errors, lost locks, failed refreshes. */

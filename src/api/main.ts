@@ -128,6 +128,10 @@ function routeTable(
       bufferedBytesMax: bufferedBodyCountMax * api.body_bytes_max,
     }),
     resolver,
+    isFlagged: ({ model, version: name }) =>
+      engine()
+        ?.presence.all()
+        .some(({ flagged }) => flagged.includes(`${model}/${name}`)) ?? false,
     health: new Health({
       version,
       environment,

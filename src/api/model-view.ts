@@ -24,7 +24,10 @@ export function modelSummary(model: Model) {
   };
 }
 
-export function modelView(model: Model) {
+/** Whether a worker says that the version lately ended or hung one of its hosts. */
+export type IsFlagged = (version: ModelVersion) => boolean;
+
+export function modelView(model: Model, isFlagged: IsFlagged) {
   const version = defaultVersion(model);
   return {
     ...modelSummary(model),
@@ -33,14 +36,14 @@ export function modelView(model: Model) {
     versions: model.versions
       .toSorted((a, b) => b.createdAtMs - a.createdAtMs)
       .slice(0, listedVersionCountMax)
-      .map((each) => versionSummary(each, model)),
+      .map((each) => versionSummary(each, model, isFlagged)),
   };
 }
 
-export function versionView(version: ModelVersion, model: Model) {
+export function versionView(version: ModelVersion, model: Model, isFlagged: IsFlagged) {
   return {
     model: version.model,
-    ...versionSummary(version, model),
+    ...versionSummary(version, model, isFlagged),
     description: version.manifest.description ?? null,
     task: taskOf(version.manifest),
     pool: poolOf(version.manifest),
@@ -52,10 +55,11 @@ export function versionView(version: ModelVersion, model: Model) {
   };
 }
 
-function versionSummary(version: ModelVersion, model: Model) {
+function versionSummary(version: ModelVersion, model: Model, isFlagged: IsFlagged) {
   return {
     version: version.version,
     status: version.status,
+    flagged: isFlagged(version),
     aliases: Object.keys(model.aliases).filter((alias) => model.aliases[alias] === version.version),
     digest: version.digest,
     created_at: new Date(version.createdAtMs).toISOString(),

@@ -169,17 +169,18 @@ function parseMessage(text: string): WorkerHeartbeat | { readonly withdrawn: str
   if (typeof value !== 'object' || value === null) return undefined;
   const message = value as Partial<WorkerHeartbeat> & { readonly withdrawn?: unknown };
   if (typeof message.withdrawn === 'string') return { withdrawn: message.withdrawn };
-  const { workerId, pool, loaded, hostCount, busyHostCount, draining, sentAtMs } = message;
+  const { workerId, pool, loaded, flagged = [], hostCount, busyHostCount, draining, sentAtMs } = message;
   const valid =
     typeof workerId === 'string' &&
     typeof pool === 'string' &&
     Array.isArray(loaded) &&
+    Array.isArray(flagged) &&
     typeof hostCount === 'number' &&
     typeof busyHostCount === 'number' &&
     typeof draining === 'boolean' &&
     typeof sentAtMs === 'number';
   return valid
-    ? { workerId, pool, loaded: loaded as string[], hostCount, busyHostCount, draining, sentAtMs }
+    ? { workerId, pool, loaded, flagged, hostCount, busyHostCount, draining, sentAtMs }
     : undefined;
 }
 

@@ -4,6 +4,8 @@ export interface WorkerHeartbeat {
   readonly pool: string;
   /** `model/version` of every version that is loaded in at least one host. */
   readonly loaded: readonly string[];
+  /** `model/version` of those that lately ended or hung a host of this worker. */
+  readonly flagged: readonly string[];
   readonly hostCount: number;
   readonly busyHostCount: number;
   readonly draining: boolean;

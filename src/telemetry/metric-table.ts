@@ -8,7 +8,7 @@ export interface MetricDefinition {
   readonly help: string;
   readonly labels: readonly string[];
   /** The channel that feeds it, or `pull` when a main registers a function that is asked at each scrape. */
-  readonly source: 'request' | 'job' | 'run' | 'host' | 'fault' | 'pull';
+  readonly source: 'request' | 'job' | 'run' | 'host' | 'versionFault' | 'fault' | 'pull';
   readonly buckets?: readonly number[];
 }
 
@@ -142,6 +142,12 @@ export const metricTable = {
     help: 'Hosts that became defunct (died, hung, broke the protocol) and were replaced.',
     labels: [],
     source: 'host',
+  },
+  millrace_version_faults_total: {
+    type: 'counter',
+    help: 'Rows that ended the host of their version, and runs that hung in it, by reason.',
+    labels: ['model', 'version', 'reason'],
+    source: 'versionFault',
   },
   millrace_host_loads_total: {
     type: 'counter',

@@ -2,7 +2,14 @@ import type { Channel, ChannelListener } from 'node:diagnostics_channel';
 import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { Metric } from 'prom-client';
 import { channels } from '../channels.ts';
-import type { FaultEvent, HostEvent, JobEvent, RequestEvent, RunEvent } from '../channels.ts';
+import type {
+  FaultEvent,
+  HostEvent,
+  JobEvent,
+  RequestEvent,
+  RunEvent,
+  VersionFaultEvent,
+} from '../channels.ts';
 import { HistogramSeries, Instrument, NumberSeries } from './instruments.ts';
 import { metricTable } from './metric-table.ts';
 import type { MetricDefinition, MetricName, PullMetricName } from './metric-table.ts';
@@ -35,6 +42,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.job, jobRecorder(table)),
     subscribe(channels.run, runRecorder(table)),
     subscribe(channels.host, hostRecorder(table)),
+    subscribe(channels.versionFault, versionFaultRecorder(table)),
     subscribe(channels.fault, faultRecorder(table)),
   ];
   return {
@@ -219,6 +227,15 @@ function hostRecorder(table: Table): (event: HostEvent) => void {
     move(event.hostId, event.state);
     if (event.change !== undefined) change(event, event.change);
   };
+}
+
+function versionFaultRecorder(table: Table): (event: VersionFaultEvent) => void {
+  const faults = memo((model) =>
+    memo((version) =>
+      memo((reason) => table.millrace_version_faults_total.labels(model, version, reason)),
+    ),
+  );
+  return (event) => faults(event.model)(event.version)(event.reason).add(1);
 }
 
 function faultRecorder(table: Table): (event: FaultEvent) => void {

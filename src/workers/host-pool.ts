@@ -10,6 +10,8 @@ import type { LoadSpec } from './residents.ts';
 import { RunQueue } from './run-queue.ts';
 
 export interface HostPoolOptions {
+  /** Of its hosts, in logs: `host` by default. */
+  readonly name?: string;
   readonly hostCount: number;
   readonly hostEntry: string;
   readonly hostEnv: Readonly<Record<string, string>>;
@@ -62,8 +64,6 @@ type Settled = { readonly host: HostRunOutcome; readonly startedAtMs: number } |
 /** A run is sent ahead, behind another in its host's pipe, only where that one is over within the time a round trip takes to matter. */
 const prefetchRunMsMax = 5;
 const inFlightPerHostMax = 2;
-/** A host that died under a run may have died of something else: once more, then it is the run. */
-const attemptsMax = 2;
 
 /**
  * The hosts of a worker, and the runs that wait for them. Each resident version is loaded into every host, one
@@ -83,10 +83,10 @@ export class HostPool {
 
   constructor(options: HostPoolOptions) {
     this.#options = options;
-    const { hostEntry, hostEnv, startTimeoutMs, loadTimeoutMs, restartDelayMsMax } = options;
+    const { name = 'host', hostEntry, hostEnv, startTimeoutMs, loadTimeoutMs, restartDelayMsMax } = options;
     this.#slots = Array.from({ length: options.hostCount }, (_, index) => {
       return new HostSlot({
-        slotId: `host-${index}`,
+        slotId: `${name}-${index}`,
         entry: hostEntry,
         env: hostEnv,
         startTimeoutMs,
@@ -143,18 +143,23 @@ export class HostPool {
     void this.#reconcile();
   }
 
+  /** How the hosts load a resident version. Undefined for one that is not, or no longer. */
+  specOf(key: string): LoadSpec | undefined {
+    return this.#residents.specOf(key);
+  }
+
   /** Whether a version is (or is being made) resident. Versions that end their hosts lose their place. */
   isResident(key: string): boolean {
     return this.#residents.has(key);
   }
 
   /**
-   * Runs a loaded version on some host. When the host dies under the run, it is tried once more on another;
-   * a second death is the outcome. A run that only waited in the pipe of a dead host goes back to the queue.
+   * Runs a loaded version on some host. Its death under the run is the outcome; a run that only waited in the pipe
+   * of a dead host goes back to the queue.
    */
   async run(run: PoolRun): Promise<RunOutcome> {
     const body = encodeTensors(run.tensors);
-    for (let attempt = 1; ; ) {
+    for (;;) {
       const settled = await this.#enqueue(run, body);
       if (settled === 'expired') return { kind: 'expired' };
       const { host, startedAtMs } = settled;
@@ -163,9 +168,7 @@ export class HostPool {
         return { kind: 'ran', tensors: host.tensors, runMs: host.runMs, startedAtMs };
       }
       if (host.kind === 'failed') return host;
-      if (!host.started) continue;
-      if (host.loss === 'host_hung' || attempt === attemptsMax) return { kind: host.loss };
-      attempt += 1;
+      if (host.started) return { kind: host.loss };
     }
   }
 

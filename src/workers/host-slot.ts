@@ -22,7 +22,7 @@ export interface HostSlotOptions {
 }
 
 const restartDelayMsFirst = 100;
-/** What it costs to single out one killer among 64 rows: the run, its repetition, and 6 halvings. */
+/** More than the deaths (3) that it takes to single out one killer among 64 rows, twice over. */
 const restartsAtOnceMax = 8;
 /** A host that served this long proves that the deaths before it had another cause. */
 const healthyMs = 10_000;

@@ -25,6 +25,8 @@ import { Heartbeat } from './heartbeat.ts';
 import { HostPool } from './host-pool.ts';
 import { ModelPool } from './model-pool.ts';
 import { preload, preloadOrder } from './preload.ts';
+import { Quarantine } from './quarantine.ts';
+import { VersionFaults } from './version-faults.ts';
 import { Worker } from './worker.ts';
 
 const serviceName = 'millrace-worker';
@@ -37,6 +39,10 @@ const drainMs = settings.shutdown_grace_ms * 0.8;
 const hostStopMs = settings.shutdown_grace_ms * 0.1;
 /** A bare host is up in 0.1 s; on a machine that is short of everything it may take long. */
 const hostStartTimeoutMs = 30_000;
+/** A host apart costs the memory of a process and one version: it goes when nothing needed it for a minute. */
+const quarantineIdleMs = 60_000;
+/** Its deaths are what it is for, and the neighbours of a killer wait for it; yet a flood of killers must not spin. */
+const quarantineRestartDelayMsMax = 200;
 
 /** Hosts inherit nothing of the environment: no secrets. Compiled code is kept where this process keeps its own. */
 const compileCache = getCompileCacheDir();
@@ -99,25 +105,44 @@ const versions = await lifecycle.start(
 );
 
 const nowMs = (): number => clock.nowMs();
+function openHosts(name: string, hostCount: number, restartDelayMsMax: number): HostPool {
+  const opened = new HostPool({
+    name,
+    hostCount,
+    hostEntry: fileURLToPath(new URL('./host/main.ts', import.meta.url)),
+    hostEnv,
+    startTimeoutMs: hostStartTimeoutMs,
+    loadTimeoutMs: settings.worker.load_timeout_ms,
+    runTimeoutMs: settings.worker.run_timeout_ms,
+    hungGraceMs: settings.worker.hung_grace_ms,
+    restartDelayMsMax,
+    nowMs,
+  });
+  opened.start();
+  return opened;
+}
 const hosts = await lifecycle.start(
   'hosts',
-  () => {
-    const started = new HostPool({
-      hostCount: settings.worker.hosts === 0 ? usableCores() : settings.worker.hosts,
-      hostEntry: fileURLToPath(new URL('./host/main.ts', import.meta.url)),
-      hostEnv,
-      startTimeoutMs: hostStartTimeoutMs,
-      loadTimeoutMs: settings.worker.load_timeout_ms,
-      runTimeoutMs: settings.worker.run_timeout_ms,
-      hungGraceMs: settings.worker.hung_grace_ms,
-      restartDelayMsMax: settings.worker.host_restart_delay_ms_max,
-      nowMs,
-    });
-    started.start();
-    return started;
-  },
+  () =>
+    openHosts(
+      'host',
+      settings.worker.hosts === 0 ? usableCores() : settings.worker.hosts,
+      settings.worker.host_restart_delay_ms_max,
+    ),
   (started) => started.close(hostStopMs),
 );
+const quarantine = await lifecycle.start(
+  'quarantine',
+  () =>
+    new Quarantine({
+      openHosts: () => openHosts('quarantine', 1, quarantineRestartDelayMsMax),
+      idleMs: quarantineIdleMs,
+      stopMs: hostStopMs,
+      nowMs,
+    }),
+  (started) => started.close(),
+);
+const faults = new VersionFaults(() => performance.now());
 const models = new ModelPool({
   hosts,
   artifacts: stores.artifacts,
@@ -154,6 +179,7 @@ const heartbeat = await lifecycle.start(
         workerId,
         pool,
         loaded: models.loadedNames,
+        flagged: faults.flagged,
         hostCount: hosts.hostCount,
         busyHostCount: hosts.busyHostCount,
         draining: lifecycle.stopping.aborted,
@@ -173,6 +199,8 @@ const publisher = createRedisResultPublisher({
 const worker = new Worker({
   workerId,
   hosts,
+  quarantine,
+  faults,
   models,
   versions,
   publisher,

@@ -55,6 +55,10 @@ export class Residents {
     return this.#entries.has(key);
   }
 
+  specOf(key: string): LoadSpec | undefined {
+    return this.#entries.get(key)?.spec;
+  }
+
   /** The first version that `isHandled` says no to. */
   firstNot(isHandled: (key: string) => boolean): LoadSpec | undefined {
     for (const [key, entry] of this.#entries) if (!isHandled(key)) return entry.spec;

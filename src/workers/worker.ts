@@ -11,18 +11,22 @@ import type { ModelVersion } from '../registry/model-version.ts';
 import { rowCount, sliceRows } from '../tensors/batch.ts';
 import { decodeTensors } from '../tensors/binary-codec.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
-import type { HostPool } from './host-pool.ts';
+import type { HostPool, PoolRun, RunOutcome } from './host-pool.ts';
 import { isolate } from './isolate.ts';
 import type { Attempt, Part } from './isolate.ts';
 import { dropExpired, failAll, openRows, takeResults } from './live-rows.ts';
 import type { LiveRows } from './live-rows.ts';
 import type { Lease, ModelPool } from './model-pool.ts';
+import type { Quarantine } from './quarantine.ts';
 import { fromRunOutputs, planRuns, toRunInputs } from './run-plan.ts';
 import type { RowRange } from './run-plan.ts';
+import type { VersionFaults } from './version-faults.ts';
 
 export interface WorkerOptions {
   readonly workerId: string;
   readonly hosts: HostPool;
+  readonly quarantine: Quarantine;
+  readonly faults: VersionFaults;
   readonly models: ModelPool;
   readonly versions: VersionSource;
   readonly publisher: ResultPublisher;
@@ -48,14 +52,17 @@ interface Passage {
   runMs: number;
   runRows: number;
   outcome: RunEvent['outcome'];
+  /** Its next run may end its host, so that it gets the one apart. */
+  isSuspect: boolean;
 }
 
-/** A third start may be a job that killed two workers: its rows run one by one, so that it takes no neighbour along. */
+/** A third start may be a job that killed two workers. */
 const startsSuspected = 3;
 
 /**
  * What a worker does with a job: drop what expired, load, preprocess, run, isolate what fails, postprocess,
- * publish. Whoever calls settles the job afterwards.
+ * publish. Whoever calls settles the job afterwards. A job that a host died of goes on in quarantine; so does one
+ * on its third start, and one of a version that ends its hosts again and again.
  */
 export class Worker {
   readonly #options: WorkerOptions;
@@ -94,6 +101,7 @@ export class Worker {
       runMs: 0,
       runRows: 0,
       outcome: 'succeeded',
+      isSuspect: taken.startCount >= startsSuspected || this.#options.faults.isRepeated(job),
     };
     const rows = dropExpired(await this.#infer(passage), nowMs());
     this.#report(passage, rows);
@@ -177,8 +185,7 @@ export class Worker {
     lease: Lease,
   ): Promise<readonly Part<NamedTensors>[]> {
     const totalRows = rowCount(rows.tensors);
-    const rowsMax =
-      passage.taken.startCount >= startsSuspected ? 1 : this.#rowsMax(version, passage.taken.job);
+    const rowsMax = this.#rowsMax(version, passage.taken.job);
     const ranges = planRuns(totalRows, version.signature.batch, rowsMax);
     const attempt = (range: RowRange): Promise<Attempt<NamedTensors>> =>
       this.#attempt(passage, rows, range, version, lease);
@@ -207,13 +214,14 @@ export class Worker {
     const postprocess = compilePostprocess(version);
     try {
       const inputs = compilePreprocess(version)(sliceRows(rows.tensors, range.fromRow, range.rowCount));
-      const outcome = await this.#options.hosts.run({
+      const run = {
         key: lease.key,
         lane: job.lane,
         outputs: postprocess.graphOutputs(job.outputs),
         tensors: toRunInputs(inputs, batch),
         deadlineMs: deadlineOf(rows),
-      });
+      };
+      const outcome = await this.#runOnce(passage, run, range);
       if (outcome.kind !== 'ran') {
         this.#note(passage, range, outcome, version);
         return outcome;
@@ -230,6 +238,22 @@ export class Worker {
     }
   }
 
+  /** A host that died under a run may have died of something else: a lone row runs once more, then it is the row. */
+  async #runOnce(passage: Passage, run: PoolRun, range: RowRange): Promise<RunOutcome> {
+    const { hosts, quarantine } = this.#options;
+    if (!passage.isSuspect) {
+      const outcome = await hosts.run(run);
+      if (outcome.kind !== 'host_died') return outcome;
+      passage.isSuspect = true;
+      if (range.rowCount > 1) return outcome;
+    }
+    const spec = hosts.specOf(run.key);
+    // It ended hosts also by being loaded, and was given up meanwhile.
+    if (spec === undefined)
+      throw new MillraceError('service_unavailable', `${run.key} is no longer loaded`, { retryAfterS: 1 });
+    return quarantine.run(spec, run);
+  }
+
   /**
    * The outcome of a job is the last thing that went wrong in it. A lone row that kills is an alarm, and so is a
    * run that fails through no fault of its input: alone, each of its rows may well succeed, and no answer shows it.
@@ -238,7 +262,9 @@ export class Worker {
     if (outcome.kind !== 'ran') passage.outcome = outcome.kind;
     if (outcome.kind === 'failed' && outcome.error.code === 'internal_error')
       publishFault(`A run of ${version.model}/${version.version} failed`, outcome.error);
+    if (outcome.kind === 'host_hung') this.#options.faults.record(version, outcome.kind);
     if (outcome.kind !== 'host_died' || range.rowCount > 1) return;
+    this.#options.faults.record(version, outcome.kind);
     publishFault(`A row of job ${passage.taken.job.id} ends the host of ${version.model}/${version.version}`);
   }
 

@@ -25,6 +25,7 @@ function heartbeat(workerId: string, over: Partial<WorkerHeartbeat> = {}): Worke
     loaded: ['wine/v1'],
     hostCount: 2,
     busyHostCount: 1,
+    flagged: ['nonce/1'],
     draining: false,
     sentAtMs: 1_700_000_000_000,
     ...over,

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { channels } from '../../src/channels.ts';
-import type { HostEvent } from '../../src/channels.ts';
+import type { HostEvent, VersionFaultEvent } from '../../src/channels.ts';
 import { startMetrics } from '../../src/telemetry/metrics.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { jobEvent, requestEvent, runEvent } from './events.ts';
@@ -111,6 +111,16 @@ describe('metrics', () => {
     expect(Object.values(await seriesOf('millrace_hosts'))).to.deep.equal([0, 0, 0, 0]);
     expect(Object.values(await seriesOf('millrace_loaded_versions'))).to.deep.equal([0]);
     expect(Object.values(await seriesOf('millrace_host_deaths_total'))).to.deep.equal([1]);
+  });
+
+  it('counts the faults of versions by reason', async () => {
+    for (const reason of ['host_died', 'host_hung', 'host_died'] as const)
+      channels.versionFault.publish({ model: 'wine', version: '1', reason } satisfies VersionFaultEvent);
+    const wine = 'model="wine",version="1"';
+    expect(await seriesOf('millrace_version_faults_total')).to.deep.equal({
+      [`${wine},reason="host_died"`]: 2,
+      [`${wine},reason="host_hung"`]: 1,
+    });
   });
 
   it('counts faults by component', async () => {

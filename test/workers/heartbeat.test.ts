@@ -12,6 +12,7 @@ const said: WorkerHeartbeat = {
   loaded: ['wine/1'],
   hostCount: 2,
   busyHostCount: 1,
+  flagged: [],
   draining: false,
   sentAtMs: 1,
 };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { channels } from '../../src/channels.ts';
-import type { FaultEvent, RunEvent } from '../../src/channels.ts';
+import type { FaultEvent, HostEvent, RunEvent, VersionFaultEvent } from '../../src/channels.ts';
 import { MillraceError } from '../../src/errors.ts';
 import type { TakenJob } from '../../src/queues/job-queue.ts';
 import { jobSchemaVersion } from '../../src/queues/job.ts';
@@ -12,6 +12,8 @@ import { encodeTensors } from '../../src/tensors/binary-codec.ts';
 import type { NamedTensors } from '../../src/tensors/tensor.ts';
 import { HostPool } from '../../src/workers/host-pool.ts';
 import { ModelPool } from '../../src/workers/model-pool.ts';
+import { Quarantine } from '../../src/workers/quarantine.ts';
+import { VersionFaults } from '../../src/workers/version-faults.ts';
 import { Worker } from '../../src/workers/worker.ts';
 import { tensor } from '../support/builders.ts';
 import { collectEvents } from './support/collect-events.ts';
@@ -57,11 +59,38 @@ function take(job: InferenceJob, changes: Partial<TakenJob> = {}): TakenJob {
 const nonceRows = (...values: readonly number[]): NamedTensors =>
   new Map([['x', tensor('FP64', [values.length, 1], values)]]);
 
+/** 0, 1, 2 and so on. */
+function countingRows(shape: readonly number[]): NamedTensors {
+  const elements = Array.from({ length: shape.reduce((a, b) => a * b) }, (_, index) => index);
+  return new Map([['x', tensor('FP32', shape, elements)]]);
+}
+
+function openQuarantine(): Quarantine {
+  return new Quarantine({
+    openHosts: () => {
+      const opened = new HostPool({
+        ...poolDefaults,
+        name: 'quarantine',
+        hostEntry: poisonHost,
+        runTimeoutMs: 5000,
+      });
+      opened.start();
+      return opened;
+    },
+    idleMs: farMs,
+    stopMs: 1000,
+    nowMs,
+  });
+}
+
 describe('worker', () => {
   let registry: FixtureRegistry;
   let hosts: HostPool;
   let runLog: EventLog<RunEvent>;
   let faultLog: EventLog<FaultEvent>;
+  let hostLog: EventLog<HostEvent>;
+  let versionFaultLog: EventLog<VersionFaultEvent>;
+  let quarantine: Quarantine;
   let published: InferenceResult[];
 
   const publisher: ResultPublisher = {
@@ -73,6 +102,9 @@ describe('worker', () => {
   beforeEach(async () => {
     runLog = collectEvents(channels.run);
     faultLog = collectEvents(channels.fault);
+    hostLog = collectEvents(channels.host);
+    versionFaultLog = collectEvents(channels.versionFault);
+    quarantine = openQuarantine();
     published = [];
     registry = await openFixtureRegistry();
   });
@@ -80,16 +112,35 @@ describe('worker', () => {
   afterEach(async () => {
     runLog.stop();
     faultLog.stop();
+    hostLog.stop();
+    versionFaultLog.stop();
+    await quarantine.close();
     await closePools();
     await registry.close();
   });
+
+  function workerDefaults() {
+    return {
+      workerId: 'worker-1',
+      quarantine,
+      faults: new VersionFaults(nowMs),
+      batchRowsMax: 64,
+      nowMs,
+    };
+  }
+
+  /** Pids of hosts that died by themselves, by the name of their pool. */
+  function deathsIn(pool: 'host' | 'quarantine'): number {
+    return hostLog.events.filter(({ hostId, state }) => hostId.startsWith(pool) && state === 'defunct')
+      .length;
+  }
 
   async function openWorker(hostEntry?: string): Promise<Worker> {
     hosts = await openPool(hostEntry === undefined ? {} : { hostEntry, runTimeoutMs: 300 });
     const { artifacts, versions } = registry;
     const limits = { loadedBytesMax: 1_000_000, loadTimeoutMs: farMs, intraOpThreads: 1 };
     const models = new ModelPool({ hosts, artifacts, ...limits });
-    return new Worker({ workerId: 'worker-1', hosts, models, versions, publisher, batchRowsMax: 64, nowMs });
+    return new Worker({ ...workerDefaults(), hosts, models, versions, publisher });
   }
 
   /** The one result of a job, with its values of output `y`. */
@@ -123,32 +174,14 @@ describe('worker', () => {
 
   it('runs models of every kind of batch axis', async () => {
     const worker = await openWorker();
-    const x = new Map([
-      [
-        'x',
-        tensor(
-          'FP32',
-          [5, 3],
-          Array.from({ length: 15 }, (_, index) => index),
-        ),
-      ],
-    ]);
+    const x = countingRows([5, 3]);
     for (const name of ['fixed-batch-1', 'fixed-batch-4']) {
       published = [];
       const { y } = await resultOf(worker, take(buildJob(await registry.register(name), x, [2, 3])));
       expect(y).to.deep.equal(Array.from({ length: 15 }, (_, index) => 2 * index));
     }
     published = [];
-    const squares = new Map([
-      [
-        'x',
-        tensor(
-          'FP32',
-          [2, 4, 4],
-          Array.from({ length: 32 }, (_, index) => index),
-        ),
-      ],
-    ]);
+    const squares = countingRows([2, 4, 4]);
     const reduce = buildJob(await registry.register('no-batch-reduce'), squares, [1, 1]);
     expect((await resultOf(worker, take(reduce))).y).to.deep.equal([0, 15, 16, 31]);
   });
@@ -176,12 +209,11 @@ describe('worker', () => {
     const models = new ModelPool({ hosts, artifacts, ...limits });
     const stillMs = nowMs();
     const worker = new Worker({
-      workerId: 'worker-1',
+      ...workerDefaults(),
       hosts,
       models,
       versions,
       publisher,
-      batchRowsMax: 64,
       nowMs: () => stillMs,
     });
     const job = buildJob(await registry.register('nonce'), nonceRows(1), [1], [stillMs + 10]);
@@ -224,6 +256,48 @@ describe('worker', () => {
     ]);
     await faultLog.next(({ message }) => message.includes('ends the host of nonce/1'));
     expect(runLog.events[0]?.outcome).to.equal('host_died');
+    expect(versionFaultLog.events).to.deep.equal([{ model: 'nonce', version: '1', reason: 'host_died' }]);
+  });
+
+  it('kills one serving host with a killer; the rest dies apart', async () => {
+    const worker = await openWorker(poisonHost);
+    const version = await registry.register('nonce');
+    const values = Array.from({ length: 64 }, (_, row) => (row === 37 ? abortMarker : row));
+    const job = buildJob(
+      version,
+      nonceRows(...values),
+      values.map(() => 1),
+    );
+    const result = await resultOf(worker, take(job));
+    expect(result.y).to.deep.equal(values.toSpliced(37, 1).map((x) => 3 * x + 1));
+    expect(result.failures.map(({ entryIndex }) => entryIndex)).to.deep.equal([37]);
+    expect([deathsIn('host'), deathsIn('quarantine')]).to.deep.equal([1, 2]);
+  });
+
+  it('lets a version that kills again and again run apart only, until it has been good for a while', async () => {
+    const worker = await openWorker(poisonHost);
+    const version = await registry.register('nonce');
+    const killer = async (): Promise<void> => {
+      await worker.run(take(buildJob(version, nonceRows(abortMarker), [1])));
+    };
+    for (let time = 0; time < 5; time += 1) await killer();
+    expect(published.map(({ failures }) => failures.length)).to.deep.equal([1, 1, 1, 1, 1]);
+    expect([deathsIn('host'), deathsIn('quarantine')]).to.deep.equal([3, 5]);
+    published = [];
+    expect((await resultOf(worker, take(buildJob(version, nonceRows(2), [1])))).y).to.deep.equal([7]);
+  });
+
+  it('answers a lone row whose host died of something else, and flags nothing', async () => {
+    const worker = await openWorker();
+    const version = await registry.register('slow-loop');
+    const iterations = new Map([['iterations', tensor('INT64', [1], [20_000n])]]);
+    const running = resultOf(worker, take(buildJob(version, iterations, [1])));
+    await hostLog.next(({ state }) => state === 'busy');
+    await hostLog.next(({ change, model }) => change === 'loaded' && model === 'slow-loop');
+    await hostLog.next(({ state }) => state === 'busy');
+    for (const pid of hosts.pids) process.kill(pid, 'SIGKILL');
+    expect((await running).y).to.deep.equal([20_000n]);
+    expect(versionFaultLog.events).to.deep.equal([]);
   });
 
   it('fails a job whose run hangs, and goes on', async () => {
@@ -232,16 +306,18 @@ describe('worker', () => {
     const result = await resultOf(worker, take(buildJob(version, nonceRows(1, hangMarker), [1, 1])));
     expect(result.failures.map(({ error }) => error.code)).to.deep.equal(['timeout', 'timeout']);
     expect(runLog.events[0]?.outcome).to.equal('host_hung');
+    expect(versionFaultLog.events).to.deep.equal([{ model: 'nonce', version: '1', reason: 'host_hung' }]);
     published = [];
     expect((await resultOf(worker, take(buildJob(version, nonceRows(2), [1])))).y).to.deep.equal([7]);
   });
 
-  it('runs the rows of a job one by one when it is started for the third time', async () => {
-    const worker = await openWorker();
-    const job = buildJob(await registry.register('nonce'), nonceRows(1, 2, 3), [1, 2]);
+  it('runs a job apart when it is started for the third time', async () => {
+    const worker = await openWorker(poisonHost);
+    const version = await registry.register('nonce');
+    const job = buildJob(version, nonceRows(1, abortMarker, 3), [1, 2]);
     const result = await resultOf(worker, take(job, { startCount: 3 }));
-    expect(result.y).to.deep.equal([4, 7, 10]);
-    expect(result.batchRows).to.equal(1);
+    expect(result.y).to.deep.equal([4]);
+    expect([deathsIn('host'), deathsIn('quarantine')]).to.deep.equal([0, 2]);
   });
 
   it('keeps to the batch bounds of the manifest', async () => {
@@ -316,15 +392,7 @@ describe('worker', () => {
     const deaf: ResultPublisher = {
       publish: () => Promise.reject(new MillraceError('service_unavailable')),
     };
-    const worker = new Worker({
-      workerId: 'w',
-      hosts,
-      models,
-      versions,
-      publisher: deaf,
-      batchRowsMax: 8,
-      nowMs,
-    });
+    const worker = new Worker({ ...workerDefaults(), hosts, models, versions, publisher: deaf });
     const job = buildJob(await registry.register('nonce'), nonceRows(1), [1]);
     const error: unknown = await worker.run(take(job)).catch((reason: unknown) => reason);
     expect(error).to.have.property('code', 'service_unavailable');

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Resolver } from '../../registry/resolver.ts';
 import { modelSummary, modelView, versionView } from '../model-view.ts';
+import type { IsFlagged } from '../model-view.ts';
 import { jsonType } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { etagged } from './conditional.ts';
@@ -11,7 +12,10 @@ import type { Route } from './route-table.ts';
 export const modelPage = { default: 50, max: 200 } as const;
 
 /** Reading the registry, from the snapshot that predict uses too. */
-export function modelRoutes(resolver: Pick<Resolver, 'resolve' | 'model' | 'models'>): readonly Route[] {
+export function modelRoutes(
+  resolver: Pick<Resolver, 'resolve' | 'model' | 'models'>,
+  isFlagged: IsFlagged,
+): readonly Route[] {
   const route = { method: 'GET', scope: 'models:read', produces: jsonType } as const;
   return [
     {
@@ -31,7 +35,7 @@ export function modelRoutes(resolver: Pick<Resolver, 'resolve' | 'model' | 'mode
       handler: (exchange) => {
         const model = resolver.model(exchange.params[0] ?? '');
         exchange.model = model.name;
-        return readable(exchange, modelView(model));
+        return readable(exchange, modelView(model, isFlagged));
       },
     },
     {
@@ -42,7 +46,7 @@ export function modelRoutes(resolver: Pick<Resolver, 'resolve' | 'model' | 'mode
         const version = resolver.resolve(exchange.params[0] ?? '', exchange.params[1]);
         exchange.model = version.model;
         exchange.version = version.version;
-        return readable(exchange, versionView(version, resolver.model(version.model)));
+        return readable(exchange, versionView(version, resolver.model(version.model), isFlagged));
       },
     },
   ];

@@ -1,6 +1,7 @@
 import type { Resolver } from '../../registry/resolver.ts';
 import type { DataPlane } from '../data-plane.ts';
 import type { Health } from '../health.ts';
+import type { IsFlagged } from '../model-view.ts';
 import { openApiDocument } from '../openapi/document.ts';
 import { createPredictParser } from '../predict-request.ts';
 import type { BodyReader } from './body-reader.ts';
@@ -16,6 +17,7 @@ export interface RoutesOptions {
   readonly dataPlane: DataPlane;
   readonly bodyReader: BodyReader;
   readonly resolver: Pick<Resolver, 'resolve' | 'model' | 'models'>;
+  readonly isFlagged: IsFlagged;
   readonly health: Health;
   readonly readiness: ReadinessCheck;
   readonly timeoutMsMax: number;
@@ -23,10 +25,10 @@ export interface RoutesOptions {
 
 /** Everything that this API answers. A test holds it and the OpenAPI document together. */
 export function createRouteTable(options: RoutesOptions): RouteTable {
-  const { version, dataPlane, bodyReader, resolver, health, readiness, timeoutMsMax } = options;
+  const { version, dataPlane, bodyReader, resolver, isFlagged, health, readiness, timeoutMsMax } = options;
   return new RouteTable([
     ...predictRoutes({ dataPlane, bodyReader, parse: createPredictParser(timeoutMsMax) }),
-    ...modelRoutes(resolver),
+    ...modelRoutes(resolver, isFlagged),
     ...healthRoutes(health, readiness),
     ...docsRoutes(openApiDocument({ version, timeoutMsMax })),
   ]);

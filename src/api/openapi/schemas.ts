@@ -68,6 +68,10 @@ const summary: Readonly<Record<string, SchemaObject>> = {
 const versionSummary: Readonly<Record<string, SchemaObject>> = {
   version: textOf('Name of the version.'),
   status: { type: 'string', enum: ['ready', 'archived'] },
+  flagged: {
+    type: 'boolean',
+    description: 'Whether it ended or hung a process that ran it within the last ten minutes.',
+  },
   aliases: arrayOf({ type: 'string' }),
   digest: textOf('SHA-256 of the file as it was registered.'),
   created_at: instant,

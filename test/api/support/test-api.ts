@@ -71,6 +71,7 @@ export const sampleWorker: WorkerHeartbeat = {
   loaded: [],
   hostCount: 1,
   busyHostCount: 0,
+  flagged: [],
   draining: false,
   sentAtMs: 0,
 };
@@ -113,6 +114,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       bufferedBytesMax: options.bufferedBytesMax ?? 64 * bytesMax,
     }),
     resolver,
+    isFlagged: ({ model, version }) =>
+      presence.all().some(({ flagged }) => flagged.includes(`${model}/${version}`)),
     health: new Health({
       version: '1.2.3',
       environment: 'test',
