@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { dirname } from 'node:path';
-import type { Duplex, Readable } from 'node:stream';
+import { Duplex } from 'node:stream';
 import type { HostEvent } from '../channels.ts';
 import { fromErrorRecord, MillraceError, toMillraceError } from '../errors.ts';
 import { decodeTensors } from '../tensors/binary-codec.ts';
@@ -94,8 +94,8 @@ export class ModelHost {
       cwd: dirname(options.entry),
     });
     this.#life.spawned(this.#child.pid);
-    this.#control = this.#child.stdio[3] as Duplex;
-    this.#data = this.#child.stdio[4] as Duplex;
+    this.#control = pipeOf(this.#child, 3);
+    this.#data = pipeOf(this.#child, 4);
     // `close` comes after the pipes were read to their end: answers that the host sent before it died count.
     this.exited = new Promise<void>((resolve) => {
       this.#child.once('close', () => resolve());
@@ -104,7 +104,7 @@ export class ModelHost {
     this.ready = this.#started(options.startTimeoutMs);
     this.#receive(this.#control, (frame) => this.#onControl(frame.header as ControlResponse));
     this.#receive(this.#data, (frame) => this.#onData(frame));
-    (this.#child.stderr as Readable).on('data', (chunk: Buffer) => {
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderrTail = (this.#stderrTail + chunk.toString()).slice(-stderrTailBytes);
     });
   }
@@ -283,4 +283,13 @@ export class ModelHost {
   #protocolFault(type: string): Error {
     return new Error(`host ${this.#life.hostId} sent ${type} out of turn. This is a bug.`);
   }
+}
+
+/** Without file descriptors for it the child has no pipes at all; its `error` then tells that it never was. */
+function pipeOf({ stdio }: { readonly stdio?: ChildProcess['stdio'] }, fd: 3 | 4): Duplex {
+  const nowhere = {
+    read: () => {},
+    write: (_chunk: unknown, _encoding: unknown, done: () => void) => done(),
+  };
+  return (stdio?.[fd] ?? new Duplex(nowhere)) as Duplex;
 }

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { encodeTensors } from '../../src/tensors/binary-codec.ts';
 import { frameBytesMax } from '../../src/workers/host/frames.ts';
@@ -6,6 +9,13 @@ import { tensor } from '../support/builders.ts';
 import { fixtureSpec, poolDefaults, realHost } from './support/hosts.ts';
 
 describe('model host', () => {
+  it('is started again when the process had no file descriptors for it', async () => {
+    const script = fileURLToPath(new URL('support/starved-pool.ts', import.meta.url));
+    const command = ['-c', 'ulimit -n 64; exec "$0" "$1"', process.execPath, script];
+    const { stdout } = await promisify(execFile)('/bin/sh', command);
+    expect(stdout).to.equal('serving');
+  });
+
   it('fails a run that no frame can hold, and goes on', async () => {
     const { startTimeoutMs, loadTimeoutMs } = poolDefaults;
     const host = new ModelHost({ hostId: 'host-0.1', entry: realHost, env: {}, startTimeoutMs });
