@@ -58,6 +58,7 @@ describe('logger', () => {
       'user.id': 'key-1',
       'millrace.model': 'wine',
       'millrace.version': '1',
+      'millrace.cache': 'miss',
     });
   });
 

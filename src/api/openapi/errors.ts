@@ -95,4 +95,10 @@ export const anyCall: readonly ErrorCode[] = [
   'http_version_not_supported',
 ];
 
-export const authenticatedCall: readonly ErrorCode[] = [...anyCall, 'unauthorized', 'forbidden'];
+/** 503 also where nothing is run: the store of keys may be out of reach. */
+export const authenticatedCall: readonly ErrorCode[] = [
+  ...anyCall,
+  'unauthorized',
+  'forbidden',
+  'service_unavailable',
+];
