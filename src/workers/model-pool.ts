@@ -37,6 +37,13 @@ interface Resident {
   useCount: number;
 }
 
+interface Refusal {
+  readonly error: unknown;
+  readonly untilMs: number;
+}
+
+/** How long a version that cannot be loaded is not tried again: each try may cost two hosts, which others wait for. */
+const refusedMs = 10_000;
 /** A warm-up with no example to go by. */
 const warmupBatchSizes = [1];
 
@@ -45,6 +52,8 @@ export class ModelPool {
   readonly #options: ModelPoolOptions;
   /** By session key, least recently used first. */
   readonly #residents = new Map<string, Resident>();
+  /** By session key: one for a version at most. */
+  readonly #refusals = new Map<string, Refusal>();
 
   constructor(options: ModelPoolOptions) {
     this.#options = options;
@@ -74,7 +83,7 @@ export class ModelPool {
   /**
    * Loads the version unless it is loaded, and holds it. Throws `service_unavailable` when it is larger than
    * the memory bound or did not load in time, `bad_gateway` when its file is missing or damaged, `internal_error`
-   * when it cannot be loaded.
+   * when it cannot be loaded: then the same again without another try for a while.
    */
   async acquire(version: ModelVersion): Promise<Lease> {
     const key = sessionKey(version);
@@ -108,6 +117,9 @@ export class ModelPool {
   #begin(key: string, version: ModelVersion): Resident {
     const bytes = this.#bytesOf(version);
     const { loadedBytesMax } = this.#options;
+    const refusal = this.#refusals.get(key);
+    if (refusal !== undefined && performance.now() < refusal.untilMs) throw refusal.error;
+    this.#refusals.delete(key);
     const name = `${version.model}/${version.version}`;
     if (bytes > loadedBytesMax)
       throw new MillraceError(
@@ -128,8 +140,10 @@ export class ModelPool {
       () => {
         resident.isLoaded = true;
       },
-      () => {
+      (error: unknown) => {
         if (this.#residents.get(key) === resident) this.#residents.delete(key);
+        if (toMillraceError(error).code === 'internal_error')
+          this.#refusals.set(key, { error, untilMs: performance.now() + refusedMs });
       },
     );
     return resident;

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { expect } from 'chai';
 import { channels } from '../../src/channels.ts';
 import type { HostEvent } from '../../src/channels.ts';
@@ -11,7 +11,7 @@ import { collectEvents } from './support/collect-events.ts';
 import type { EventLog } from './support/collect-events.ts';
 import { openFixtureRegistry } from './support/fixture-registry.ts';
 import type { FixtureRegistry } from './support/fixture-registry.ts';
-import { closePools, nonceRun, openPool } from './support/hosts.ts';
+import { closePools, fixturePath, nonceRun, openPool } from './support/hosts.ts';
 
 describe('model pool', () => {
   let registry: FixtureRegistry;
@@ -99,6 +99,18 @@ describe('model pool', () => {
       expect(error).to.have.property('code', 'bad_gateway');
       expect(models.loadedNames).to.deep.equal([]);
     }
+  });
+
+  it('does not sacrifice hosts to each request for a version that ends them', async () => {
+    const models = openModels();
+    const servedDigest = await registry.artifacts.put(await readFile(fixturePath('deep-functions')));
+    const killer = { ...nonce, servedDigest };
+    for (let time = 0; time < 3; time += 1) {
+      const error: unknown = await models.acquire(killer).catch((reason: unknown) => reason);
+      expect(error).to.have.property('code', 'internal_error');
+    }
+    expect(log.events.filter(({ state, change }) => state === 'defunct' && !change)).to.have.length(2);
+    (await models.acquire(nonce)).release();
   });
 
   it('gives up on a load that takes too long', async () => {
