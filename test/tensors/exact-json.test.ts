@@ -28,6 +28,13 @@ describe('exact JSON', () => {
     );
   });
 
+  it('touches neither strings nor names, whatever digits they have', () => {
+    const text = '{"9007199254740993": ["9007199254740993", "a\\"9007199254740993", 9007199254740993]}';
+    expect(parseExactJson(text)).to.deep.equal({
+      '9007199254740993': ['9007199254740993', 'a"9007199254740993', 9007199254740993n],
+    });
+  });
+
   it('keeps __proto__ an ordinary name', () => {
     const value = parseExactJson('{"__proto__": {"x": 9007199254740993}}') as object;
     expect(Object.keys(value)).to.deep.equal(['__proto__']);
@@ -35,7 +42,16 @@ describe('exact JSON', () => {
   });
 
   it('refuses what is no JSON', () => {
-    for (const text of ['', '{', '[1,]', "{'a':1}", 'NaN', '[9007199254740993,'])
+    for (const text of [
+      '',
+      '{',
+      '[1,]',
+      "{'a':1}",
+      'NaN',
+      '[9007199254740993,',
+      '[09007199254740993]',
+      '[9007199254740993 1]',
+    ])
       for (const parse of [parseJson, parseExactJson])
         expect(refusalOf(() => parse(text)).message).to.equal('The body is not valid JSON');
   });
