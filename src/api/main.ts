@@ -7,10 +7,12 @@ import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import { createBullmqProducer } from '../queues/bullmq-producer.ts';
+import { unknownJobs } from '../queues/bullmq-unknown-jobs.ts';
 import { createCoalescer } from '../queues/coalescer.ts';
 import { createRedisKeys } from '../queues/lanes.ts';
 import { createRedisPresenceObserver } from '../queues/redis-presence.ts';
 import { createRedisResultReceiver } from '../queues/redis-result-receiver.ts';
+import { withResubmission } from '../queues/resubmission.ts';
 import { createSharedClock } from '../queues/shared-clock.ts';
 import { createRedis } from '../redis.ts';
 import type { RedisRole } from '../redis.ts';
@@ -186,14 +188,17 @@ async function joinQueues(connections: Connections, settings: Settings): Promise
     keys,
     ttlMs: worker.presence_ttl_ms,
   });
-  const receiver = await createRedisResultReceiver({ subscriber, redis, keys, replyTo: ulid() });
-  const producer = createBullmqProducer({
-    redis: producing,
-    keys,
-    payloadInlineBytesMax: queue.payload_inline_bytes_max,
-    payloadTtlMs: queue.payload_ttl_ms,
-    eventsKeptMax: queue.events_kept_max,
-    failedKeptMax: queue.failed_kept_max,
+  const { producer, receiver } = withResubmission({
+    receiver: await createRedisResultReceiver({ subscriber, redis, keys, replyTo: ulid() }),
+    producer: createBullmqProducer({
+      redis: producing,
+      keys,
+      payloadInlineBytesMax: queue.payload_inline_bytes_max,
+      payloadTtlMs: queue.payload_ttl_ms,
+      eventsKeptMax: queue.events_kept_max,
+      failedKeptMax: queue.failed_kept_max,
+    }),
+    unknown: (jobs) => unknownJobs(jobs, { redis, keys }),
   });
   const coalescer = createCoalescer({
     producer,

@@ -61,7 +61,11 @@ interface WaitingRun {
 
 type Settled = { readonly host: HostRunOutcome; readonly startedAtMs: number } | 'expired';
 
-/** A run is sent ahead, behind another in its host's pipe, only where that one is over within the time a round trip takes to matter. */
+/**
+ * A run is sent ahead, behind another in its host's pipe, only where that one is over within the time a round trip
+ * takes to matter. It cannot be taken back, so it only goes behind one of its own version: one that was short until now
+ * and then hangs must not hold up the others.
+ */
 const prefetchRunMsMax = 5;
 const inFlightPerHostMax = 2;
 
@@ -207,12 +211,12 @@ export class HostPool {
     run.settle('expired');
   }
 
-  /** Idle hosts first; then one more run behind a short one, so that its host never waits for the pipe. */
+  /** Idle hosts first; then one more run behind a short one of the same version, so that its host never waits for the pipe. */
   #dispatch(): void {
     for (const slot of this.#slots) if (slot.inFlightCount === 0) this.#sendTo(slot, () => true);
     for (const slot of this.#slots)
       if (slot.inFlightCount > 0 && slot.inFlightCount < inFlightPerHostMax)
-        this.#sendTo(slot, (run) => this.#isShort(run.key));
+        this.#sendTo(slot, (run) => run.key === slot.lastKey && this.#isShort(run.key));
   }
 
   #isShort(key: string): boolean {

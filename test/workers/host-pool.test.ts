@@ -126,6 +126,27 @@ describe('host pool', () => {
     expect(await hung).to.deep.equal({ kind: 'host_hung' });
   });
 
+  it('sends nothing behind a run of another version, which may hang', async () => {
+    const pool = await openPool({ hostCount: 2, hostEntry: poisonHost, hungGraceMs: 20 });
+    await pool.load(fixtureSpec('nonce'));
+    await pool.load(fixtureSpec('sum-rows'));
+    await everyHost('loaded');
+    await hostLog.next(
+      ({ hostId, change, model }) =>
+        hostId.startsWith('host-1') && change === 'loaded' && model === 'sum-rows',
+    );
+    // Both are known to be short, so that either would be sent ahead.
+    await Promise.all([1, 2, 3].map((value) => pool.run(nonceRun([value]))));
+    const x = tensor('FP32', [1, 5], [1, 2, 3, 4, 5]);
+    const other = { ...nonceRun([]), key: 'sum-rows', tensors: new Map([['x', x]]) };
+    await pool.run(other);
+    const hung = pool.run(nonceRun([hangMarker], { deadlineMs: nowMs() + 1000 }));
+    const others = await Promise.all(Array.from({ length: 8 }, () => pool.run(other)));
+    expect(others.map(({ kind }) => kind)).to.deep.equal(others.map(() => 'ran'));
+    expect(pool.busyHostCount).to.equal(1);
+    expect(await hung).to.deep.equal({ kind: 'host_hung' });
+  });
+
   it('does not run what is late, though a host is free', async () => {
     const pool = await openPool();
     await pool.load(fixtureSpec('nonce'));
