@@ -68,7 +68,7 @@ describe('jobs that Redis has lost', () => {
   /** Submits as the coalescer does. */
   async function submit(job: InferenceJob): Promise<Inbox<ResultOutcome>> {
     const outcomes = createInbox<ResultOutcome>();
-    queue.receiver.expect(job.id, outcomes.push);
+    queue.receiver.expect(job.id, (outcome) => outcomes.push(outcome));
     await queue.producer.add(job);
     return outcomes;
   }

@@ -75,11 +75,11 @@ export function pidsOf({ apis, workers }: Stack): readonly number[] {
 }
 
 /** Asks until a prediction is served; returns how long that took, in ms. */
-export async function untilServed({ predict }: Stack, waitMs = 15_000): Promise<number> {
+export async function untilServed(stack: Stack, waitMs = 15_000): Promise<number> {
   const startedAtMs = performance.now();
   const body = { inputs: [1], parameters: { timeout_ms: 1000 } };
   await until(
-    async () => (await predict(body, '/api/v1/models/nonce/predict')).status === 200,
+    async () => (await stack.predict(body, '/api/v1/models/nonce/predict')).status === 200,
     AbortSignal.timeout(waitMs),
   );
   return performance.now() - startedAtMs;
