@@ -55,6 +55,7 @@ export class Quarantine {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#idleTimer);
+    // Before the turn that waits for them.
     await this.#closeHosts();
     await this.#turn;
   }
@@ -66,7 +67,9 @@ export class Quarantine {
     this.#turn = outcome.then(() => {
       this.#waitingCount -= 1;
       if (this.#waitingCount === 0 && !this.#isClosed)
-        this.#idleTimer = setTimeout(() => void this.#closeHosts(), this.#options.idleMs);
+        this.#idleTimer = setTimeout(() => {
+          this.#turn = this.#closeHosts();
+        }, this.#options.idleMs);
     });
     return outcome;
   }

@@ -29,7 +29,7 @@ describe('version faults', () => {
     log.stop();
   });
 
-  it('calls three faults within a minute repeated, until the first of the last three is a minute old', () => {
+  it('calls three deaths within a minute repeated, until the first of the last three is a minute old', () => {
     faults.record(nonce, 'host_died');
     faults.record(nonce, 'host_died');
     expect(faults.isRepeated(nonce)).to.equal(false);
@@ -43,5 +43,11 @@ describe('version faults', () => {
     expect(faults.isRepeated(nonce)).to.equal(false);
     faults.record(nonce, 'host_died');
     expect(faults.isRepeated(nonce)).to.equal(true);
+  });
+
+  it('does not call hung runs repeated: an overloaded version has them as well', () => {
+    for (let time = 0; time < 5; time += 1) faults.record(nonce, 'host_hung');
+    expect(faults.flagged).to.deep.equal(['nonce/1']);
+    expect(faults.isRepeated(nonce)).to.equal(false);
   });
 });
