@@ -9,6 +9,7 @@ export const channels = {
   job: channel('millrace.job'),
   run: channel('millrace.run'),
   host: channel('millrace.host'),
+  cache: channel('millrace.cache'),
   versionFault: channel('millrace.version_fault'),
   fault: channel('millrace.fault'),
   notice: channel('millrace.notice'),
@@ -29,8 +30,20 @@ export interface RequestEvent {
   /** Message and stack of what lies behind a 5xx: for the log only. */
   readonly cause: unknown;
   readonly timings: RequestTimings | null;
+  /** What the cache did for a prediction; null for everything else, and for errors. */
+  readonly cache: CacheOutcome | null;
   /** W3C trace id, when the request has one. */
   readonly traceId?: string;
+}
+
+/** Answered from the cache; looked up (or meant to be renewed) and computed; or the cache was left out. */
+export type CacheOutcome = 'hit' | 'miss' | 'bypass';
+
+/** API side: what happened in the cache and before it, `count` times. */
+export interface CacheEvent {
+  /** The outcomes are those of look-ups; `joined` had none of its own, but waited for an equal request's. */
+  readonly what: CacheOutcome | 'joined' | 'inserted' | 'not_inserted';
+  readonly count: number;
 }
 
 export interface RequestTimings {

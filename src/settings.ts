@@ -42,6 +42,12 @@ export interface Settings {
     readonly batch_bytes_max: number;
     readonly pending_rows_max: number;
   };
+  readonly cache: {
+    readonly ttl_ms: number;
+    readonly lookup_timeout_ms: number;
+    readonly entry_bytes_max: number;
+    readonly bytes_max: number;
+  };
   readonly queue: {
     readonly payload_inline_bytes_max: number;
     readonly payload_ttl_ms: number;

@@ -1,3 +1,4 @@
+import type { CacheOutcome } from '../channels.ts';
 import { MillraceError } from '../errors.ts';
 import { compileCompatibilityKey } from '../processing/batch-key.ts';
 import { compilePacker } from '../processing/pack-instance.ts';
@@ -5,7 +6,8 @@ import { perVersion } from '../processing/per-version.ts';
 import { compileRenderer } from '../processing/render.ts';
 import type { Prediction } from '../processing/render.ts';
 import { checkOutputs } from '../processing/result-outputs.ts';
-import type { CoalescedAnswer, Coalescer } from '../queues/coalescer.ts';
+import type { Cancellation } from '../queues/batch-former.ts';
+import type { Coalescer } from '../queues/coalescer.ts';
 import type { SharedClock } from '../queues/shared-clock.ts';
 import type { PresenceObserver } from '../queues/worker-presence.ts';
 import { poolOf } from '../registry/manifest.ts';
@@ -15,6 +17,7 @@ import { parseExactJson } from '../tensors/exact-json.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import type { Admission, Permit } from './admission.ts';
 import type { PredictRequest } from './predict-request.ts';
+import type { Computed, Question, Reuse, SharedAnswer, SharedAnswers } from './shared-answers.ts';
 
 /** What stands only while Redis has been reached. */
 export interface Engine {
@@ -28,6 +31,7 @@ export interface DataPlaneOptions {
   readonly resolver: Pick<Resolver, 'resolve'>;
   /** Undefined until Redis was reached for the first time. */
   readonly engine: () => Engine | undefined;
+  readonly answers: SharedAnswers;
   readonly defaultModel: string;
   /** Deadline where neither request nor manifest names one. */
   readonly timeoutMs: number;
@@ -41,12 +45,14 @@ export interface PredictCall {
   readonly model: string | undefined;
   readonly ref: string | undefined;
   readonly request: PredictRequest;
+  /** What the transport allows; `parameters.cache: false` allows nothing. */
+  readonly reuse: Reuse;
   /** The body as it came, for integers that a double cannot hold. */
   readonly text: string;
   /** By performance.now(): the deadline counts from here. */
   readonly startedAtMs: number;
   /** Aborts when nobody waits any more. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   /** Told as soon as it is known, so that a failure can name it too. */
   readonly onResolved: (version: ModelVersion) => void;
 }
@@ -54,6 +60,7 @@ export interface PredictCall {
 export interface PredictAnswer {
   readonly version: ModelVersion;
   readonly prediction: Prediction;
+  readonly cache: CacheOutcome;
   readonly batchWaitMs: number;
   /** From the leaving of the job to the start of its run. */
   readonly queueMs: number;
@@ -88,24 +95,42 @@ export class DataPlane {
     if (outputs !== null) checkOutputs(version, outputs, 'parameters.outputs');
     const tensors = compilePacker(version)(inputsFor(version, call), 'inputs');
 
-    // Here an answer that is kept already ends the path (unless `parameters.cache` is false), and here equal
-    // requests in flight join: after packing, since equal tensors are what makes requests equal.
-
-    const { coalescer, presence, clock } = this.#engine();
-    const pool = poolOf(version.manifest);
-    if (presence.workers(pool).length === 0) throw noWorker();
     const timeoutMs = parameters.timeout_ms ?? version.manifest.timeout_ms ?? this.#options.timeoutMs;
-    const answer = await coalescer.submit({
-      requestId: call.requestId,
+    const question: Question = {
+      version,
+      tensors,
+      outputs,
+      reuse: parameters.cache === false ? 'none' : call.reuse,
+      deadlineMs: call.startedAtMs + timeoutMs,
+      signal: call.signal,
+    };
+    const answer = await this.#options.answers.answer(question, (deadlineMs, signal) =>
+      this.#compute(call.requestId, question, deadlineMs, signal),
+    );
+    return render(version, call, answer);
+  }
+
+  /** Only what was not kept needs queue and workers: they may be gone while there are hits. */
+  async #compute(
+    requestId: string,
+    { version, tensors, outputs }: Question,
+    deadlineMs: number,
+    signal: Cancellation,
+  ): Promise<Computed> {
+    const { coalescer, presence, clock } = this.#engine();
+    if (presence.workers(poolOf(version.manifest)).length === 0) throw noWorker();
+    const { result, firstRow, batchWaitMs } = await coalescer.submit({
+      requestId,
       version,
       tensors,
       bytes: packedBytes(tensors),
       compatibilityKey: compileCompatibilityKey(version)(tensors, outputs),
       outputs,
-      deadlineMs: clock.nowMs() + timeoutMs - (performance.now() - call.startedAtMs),
-      signal: call.signal,
+      deadlineMs: clock.nowMs() + deadlineMs - performance.now(),
+      signal,
     });
-    return render(version, call, answer);
+    const { queueMs, waitMs, runMs } = result.timings;
+    return { tensors: result.tensors, row: firstRow, batchWaitMs, queueMs: queueMs + waitMs, runMs };
   }
 
   #resolve({ model, ref, request: { parameters } }: PredictCall): ModelVersion {
@@ -163,20 +188,14 @@ function noWorker(): MillraceError {
   });
 }
 
-function render(version: ModelVersion, call: PredictCall, answer: CoalescedAnswer): PredictAnswer {
+function render(version: ModelVersion, call: PredictCall, answer: SharedAnswer): PredictAnswer {
   const { parameters } = call.request;
-  const { tensors, timings } = answer.result;
-  const prediction = compileRenderer(version)(tensors, answer.firstRow, {
+  const prediction = compileRenderer(version)(answer.tensors, answer.row, {
     id: call.predictionId,
     returnProbability: parameters.return_probability === true,
     topK: parameters.top_k ?? null,
     outputs: parameters.outputs ?? null,
   });
-  return {
-    version,
-    prediction,
-    batchWaitMs: answer.batchWaitMs,
-    queueMs: timings.queueMs + timings.waitMs,
-    runMs: timings.runMs,
-  };
+  const { cache, batchWaitMs, queueMs, runMs } = answer;
+  return { version, prediction, cache, batchWaitMs, queueMs, runMs };
 }

@@ -40,6 +40,10 @@ import { HttpServer } from './http/http-server.ts';
 import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
+import { ResponseCache } from './response-cache.ts';
+import { SharedAnswers } from './shared-answers.ts';
+import type { SharedAnswer } from './shared-answers.ts';
+import { SingleFlight } from './single-flight.ts';
 
 /** Bodies in memory at once, in times of the largest: 256 MiB by default. */
 const bufferedBodyCountMax = 64;
@@ -102,12 +106,13 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
     () => link.start(),
     () => link.close(),
   );
+  const answers = await shareAnswers(lifecycle, connections, settings);
   const keyStore = await lifecycle.start(
     'key store',
     () => new SqliteKeyStore(join(home, 'keys.db')),
     (each) => each.close(),
   );
-  return { redis, store, resolver, link, keyStore };
+  return { redis, store, resolver, link, answers, keyStore };
 }
 
 function routeTable(
@@ -116,14 +121,21 @@ function routeTable(
   admission: Admission,
   readiness: Readiness,
 ): RouteTable {
-  const { redis, store, resolver, link } = parts;
+  const { redis, store, resolver, link, answers } = parts;
   const { api, predict, default_model: defaultModel, environment } = settings;
   const engine = () => link.engine;
   const version = packageVersion();
   const ping = () => redis.ping();
   return createRouteTable({
     version,
-    dataPlane: new DataPlane({ admission, resolver, engine, defaultModel, timeoutMs: predict.timeout_ms }),
+    dataPlane: new DataPlane({
+      admission,
+      resolver,
+      engine,
+      answers,
+      defaultModel,
+      timeoutMs: predict.timeout_ms,
+    }),
     bodyReader: new BodyReader({
       bytesMax: api.body_bytes_max,
       depthMax: api.json_depth_max,
@@ -143,6 +155,31 @@ function routeTable(
     }),
     readiness,
     timeoutMsMax: predict.timeout_ms_max,
+  });
+}
+
+/** Needs Redis only, not the queue: what was kept is answered also while no worker lives. */
+async function shareAnswers(
+  lifecycle: Lifecycle,
+  { redis, keys }: Connections,
+  { cache }: Settings,
+): Promise<SharedAnswers> {
+  const flights = await lifecycle.start(
+    'single flight',
+    () => new SingleFlight<SharedAnswer>(),
+    (each) => each.close(),
+  );
+  return new SharedAnswers({
+    cache: new ResponseCache({
+      redis,
+      redisKey: (key) => keys.cacheEntry(key),
+      memory: { pressure: () => 0 },
+      entryBytesMax: cache.entry_bytes_max,
+      bytesMax: cache.bytes_max,
+      lookupTimeoutMs: cache.lookup_timeout_ms,
+    }),
+    flights,
+    ttlMs: cache.ttl_ms,
   });
 }
 

@@ -50,7 +50,7 @@ export function parametersSchema(timeoutMsMax: number): SchemaObject {
         maximum: timeoutMsMax,
         description: "Deadline of this request; default: the model's, else the server's.",
       },
-      cache: { type: 'boolean', description: 'Whether a kept answer will do. Default true.' },
+      cache: { type: 'boolean', description: 'Whether a kept or shared result will do. Default true.' },
       outputs: {
         type: 'array',
         minItems: 1,

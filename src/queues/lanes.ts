@@ -28,6 +28,8 @@ export interface RedisKeys {
   resultHash(replyTo: string): string;
   /** Tensors of a result that are too large for the frame. */
   resultTensors(replyTo: string, jobId: string): string;
+  /** Result of one row that the API keeps under a canonical key. */
+  cacheEntry(key: string): string;
   /** Sorted set of worker ids by the time (Redis clock, ms) at which their heartbeat expires. */
   readonly workers: string;
   worker(workerId: string): string;
@@ -44,6 +46,7 @@ export function createRedisKeys(prefix: string): RedisKeys {
     resultChannel: (replyTo) => `${tag}:results:${replyTo}`,
     resultHash: (replyTo) => `${tag}:results:${replyTo}`,
     resultTensors: (replyTo, jobId) => `${tag}:results:${replyTo}:${jobId}`,
+    cacheEntry: (key) => `${tag}:cache:${key}`,
     workers: `${tag}:workers`,
     worker: (workerId) => `${tag}:worker:${workerId}`,
     workerChannel: `${tag}:workers`,

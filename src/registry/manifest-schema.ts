@@ -74,6 +74,8 @@ export const manifestSchema: SchemaObject = strict(
     batching,
     // A day: no caller waits longer, and timers stay far below 2^31 ms.
     timeout_ms: { type: 'integer', minimum: 1, maximum: 86_400_000 },
+    // A day: what must stand longer belongs into a store, not into the memory of Redis.
+    cache: strict({ ttl_s: { type: 'number', minimum: 0, maximum: 86_400 } }, ['ttl_s']),
     pool: name,
     warmup: strict(
       {

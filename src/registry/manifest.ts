@@ -27,6 +27,7 @@ export interface Manifest {
   readonly batching?: BatchingPolicy;
   /** Deadline of a predict that names none, in milliseconds. */
   readonly timeout_ms?: number;
+  readonly cache?: CachePolicy;
   /** Pool of workers that serves the version. Default `default`. */
   readonly pool?: string;
   /** Batch sizes that are run once after loading, before the version counts as loaded. Default [1]. */
@@ -80,6 +81,11 @@ export interface BatchingPolicy {
   readonly max_batch_bytes?: number;
   /** A model whose first dimension is a fixed n > 1: fill up to n rows with copies of the last. */
   readonly pad?: boolean;
+}
+
+export interface CachePolicy {
+  /** How long a result may stand for equal requests, in seconds. 0: every request is run. Default: the setting cache.ttl_ms. */
+  readonly ttl_s: number;
 }
 
 export interface ManifestExample {

@@ -8,7 +8,7 @@ export interface MetricDefinition {
   readonly help: string;
   readonly labels: readonly string[];
   /** The channel that feeds it, or `pull` when a main registers a function that is asked at each scrape. */
-  readonly source: 'request' | 'job' | 'run' | 'host' | 'versionFault' | 'fault' | 'pull';
+  readonly source: 'request' | 'job' | 'cache' | 'run' | 'host' | 'versionFault' | 'fault' | 'pull';
   readonly buckets?: readonly number[];
 }
 
@@ -97,6 +97,24 @@ export const metricTable = {
     labels: ['model', 'version', 'lane'],
     source: 'job',
     buckets: countBuckets,
+  },
+  millrace_cache_lookups_total: {
+    type: 'counter',
+    help: 'Look-ups in the response cache: hit, miss, or bypass where it was left out or did not answer.',
+    labels: ['outcome'],
+    source: 'cache',
+  },
+  millrace_cache_inserts_total: {
+    type: 'counter',
+    help: 'Results for the response cache: inserted, or not_inserted (too large, no room, Redis refused).',
+    labels: ['outcome'],
+    source: 'cache',
+  },
+  millrace_single_flight_joins_total: {
+    type: 'counter',
+    help: 'Requests that waited for an equal one on its way, in place of a look-up and a run of their own.',
+    labels: [],
+    source: 'cache',
   },
   millrace_runs_total: {
     type: 'counter',

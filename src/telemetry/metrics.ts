@@ -3,6 +3,7 @@ import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { Metric } from 'prom-client';
 import { channels } from '../channels.ts';
 import type {
+  CacheEvent,
   FaultEvent,
   HostEvent,
   JobEvent,
@@ -40,6 +41,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
   const unsubscribe = [
     subscribe(channels.request, requestRecorder(table)),
     subscribe(channels.job, jobRecorder(table)),
+    subscribe(channels.cache, cacheRecorder(table)),
     subscribe(channels.run, runRecorder(table)),
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
@@ -130,10 +132,12 @@ function requestRecorder(table: Table): (event: RequestEvent) => void {
     route.duration.observe(event.durationMs / 1000);
     if (event.errorCode !== null) route.errors(event.errorCode).add(1);
     const { timings } = event;
-    // Only what was answered from a run has timings, so the names are those of models that exist.
+    // Only predictions have timings, so the names are those of models that exist.
     if (timings === null) return;
     const model = models(event.model ?? otherValue)(event.version ?? otherValue);
     model.total.observe(timings.totalMs / 1000);
+    // What was kept did not wait and was not run: zeros would pull the quantiles down.
+    if (event.cache === 'hit') return;
     model.batchWait.observe(timings.batchWaitMs / 1000);
     model.queueWait.observe(timings.queueMs / 1000);
     model.run.observe(timings.runMs / 1000);
@@ -160,6 +164,20 @@ function jobRecorder(table: Table): (event: JobEvent) => void {
       job.entries.observe(event.entries);
     } else if (event.phase !== 'late') inFlight(event.lane).add(-1);
   };
+}
+
+function cacheRecorder(table: Table): (event: CacheEvent) => void {
+  const lookups = table.millrace_cache_lookups_total;
+  const inserts = table.millrace_cache_inserts_total;
+  const series: Readonly<Record<CacheEvent['what'], NumberSeries>> = {
+    hit: lookups.labels('hit'),
+    miss: lookups.labels('miss'),
+    bypass: lookups.labels('bypass'),
+    inserted: inserts.labels('inserted'),
+    not_inserted: inserts.labels('not_inserted'),
+    joined: table.millrace_single_flight_joins_total.labels(),
+  };
+  return ({ what, count }) => series[what].add(count);
 }
 
 function runRecorder(table: Table): (event: RunEvent) => void {

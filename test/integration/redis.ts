@@ -2,10 +2,14 @@ import type { Redis } from 'ioredis';
 import { until } from '../../src/dev/readiness.ts';
 import { createRedisKeys } from '../../src/queues/lanes.ts';
 import { createRedis } from '../../src/redis.ts';
+import type { Stack } from '../support/stack.ts';
 
 /** The default pool, which all models of these tests are in. */
 const lanes = ['default.online', 'default.bulk'] as const;
 const settledTimeoutMs = 15_000;
+
+/** Where the keys of a stack are. */
+export type StackRedis = Pick<Stack, 'redisUrl' | 'redisPrefix'>;
 
 /** Runs `use` with a connection of the test's own to the Redis of a stack. */
 export async function withRedis<Result>(
@@ -26,11 +30,20 @@ export async function withRedis<Result>(
   }
 }
 
+/** Keys of all entries in the response cache. */
+export async function cacheKeys(stack: StackRedis): Promise<string[]> {
+  return withRedis(stack, (redis) => redis.keys(createRedisKeys(stack.redisPrefix).cacheEntry('*')));
+}
+
+/** Waits until Redis has expired the key. */
+export async function untilExpired(stack: StackRedis, key: string): Promise<void> {
+  await withRedis(stack, (redis) =>
+    until(async () => (await redis.exists(key)) === 0, AbortSignal.timeout(settledTimeoutMs)),
+  );
+}
+
 /** Waits until no job waits or is in hand, and no tensors lie beside one. */
-export async function untilQueuesAreEmpty(stack: {
-  readonly redisUrl: string;
-  readonly redisPrefix: string;
-}): Promise<void> {
+export async function untilQueuesAreEmpty(stack: StackRedis): Promise<void> {
   const keys = createRedisKeys(stack.redisPrefix);
   await withRedis(stack, (redis) =>
     until(async () => {

@@ -13,6 +13,7 @@ export function requestEvent(changes: Partial<RequestEvent> = {}): RequestEvent 
     errorCode: null,
     cause: null,
     timings: { batchWaitMs: 1, queueMs: 2, runMs: 4, totalMs: 8 },
+    cache: 'miss',
     ...changes,
   };
 }

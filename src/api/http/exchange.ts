@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { channels } from '../../channels.ts';
-import type { RequestEvent, RequestTimings } from '../../channels.ts';
+import type { CacheOutcome, RequestEvent, RequestTimings } from '../../channels.ts';
 import { toMillraceError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Principal } from '../credentials.ts';
@@ -47,6 +47,7 @@ export class Exchange {
   model: string | null = null;
   version: string | null = null;
   timings: RequestTimings | null = null;
+  cache: CacheOutcome | null = null;
   /** Called once when the exchange is over, by whoever waits for something that will not come any more. */
   onOver: (() => void) | null = null;
   /** Set while the process drains, and when the parser lost its place: the answer ends the connection. */
@@ -166,6 +167,7 @@ export class Exchange {
       errorCode,
       cause,
       timings: this.timings,
+      cache: this.cache,
     };
     channels.request.publish(event);
   }

@@ -3,6 +3,7 @@ import type { PredictParser } from '../predict-request.ts';
 import { jsonAnswer, jsonType } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { BodyReader } from './body-reader.ts';
+import { reuseOf } from './cache-control.ts';
 import type { Exchange } from './exchange.ts';
 import type { Route } from './route-table.ts';
 
@@ -34,6 +35,7 @@ async function predict(options: PredictRoutesOptions, exchange: Exchange): Promi
       model: exchange.params[0],
       ref: exchange.params[1],
       request: parse(value),
+      reuse: reuseOf(exchange.request.headers['cache-control']),
       text,
       startedAtMs: exchange.startedAtMs,
       signal: exchange.signal,
@@ -49,9 +51,10 @@ async function predict(options: PredictRoutesOptions, exchange: Exchange): Promi
 }
 
 function toAnswer(exchange: Exchange, answer: PredictAnswer): Answer {
-  const { version, prediction, batchWaitMs, queueMs, runMs } = answer;
+  const { version, prediction, cache, batchWaitMs, queueMs, runMs } = answer;
   const totalMs = rounded(exchange.durationMs());
   exchange.timings = { batchWaitMs, queueMs, runMs, totalMs };
+  exchange.cache = cache;
   const body = {
     predictions: [prediction],
     model_version: version.version,
@@ -61,7 +64,7 @@ function toAnswer(exchange: Exchange, answer: PredictAnswer): Answer {
   const waited = rounded(batchWaitMs + queueMs);
   return jsonAnswer(200, body, [
     'X-Cache',
-    'bypass',
+    cache,
     'X-Model-Version',
     version.version,
     'Server-Timing',

@@ -128,6 +128,7 @@ function publish(requestId: string, method: string, status: number, errorCode: E
     errorCode,
     cause: null,
     timings: null,
+    cache: null,
   };
   channels.request.publish(event);
 }

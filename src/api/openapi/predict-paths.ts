@@ -18,6 +18,14 @@ export const versionParameter: Parameter = {
   schema: { type: 'string' },
 };
 
+const cacheControl: Parameter = {
+  name: 'Cache-Control',
+  in: 'header',
+  description:
+    'no-cache: computed anew, then kept; no-store: computed anew, not kept, as parameters.cache false.',
+  schema: { type: 'string' },
+};
+
 const requestBody: MediaType = {
   schema: schemaRef('PredictRequest'),
   examples: {
@@ -41,7 +49,8 @@ const answered: Response = {
   headers: {
     'X-Request-Id': headerRef('X-Request-Id'),
     'X-Cache': {
-      description: 'Whether a kept answer served.',
+      description:
+        'hit: a kept result served; miss: it was computed; bypass: the cache was left out or away.',
       schema: { type: 'string', enum: ['hit', 'miss', 'bypass'] },
     },
     'X-Model-Version': { description: 'Version that answered.', schema: { type: 'string' } },
@@ -83,6 +92,7 @@ function predict(operationId: string, summary: string): Operation {
     tags: ['predict'],
     summary,
     security: [{ apiKey: ['predict'] }],
+    parameters: [cacheControl],
     requestBody: { required: true, content: { 'application/json': requestBody } },
     responses: {
       200: answered,

@@ -17,6 +17,8 @@ import { issueKey } from '../../../src/api/keys/issue-key.ts';
 import type { KeyStore } from '../../../src/api/keys/key-store.ts';
 import type { Scope } from '../../../src/api/keys/scopes.ts';
 import { SqliteKeyStore } from '../../../src/api/keys/sqlite-key-store.ts';
+import { SharedAnswers } from '../../../src/api/shared-answers.ts';
+import { SingleFlight } from '../../../src/api/single-flight.ts';
 import type { WorkerHeartbeat } from '../../../src/queues/worker-presence.ts';
 import type { ModelVersion } from '../../../src/registry/model-version.ts';
 import { Resolver } from '../../../src/registry/resolver.ts';
@@ -29,6 +31,8 @@ export interface TestApiOptions {
   readonly inFlightMax?: number;
   readonly bytesMax?: number;
   readonly bufferedBytesMax?: number;
+  /** Default 0: every request is computed. */
+  readonly ttlMs?: number;
   readonly server?: Partial<HttpServerOptions>;
   readonly probes?: readonly HealthProbe[];
 }
@@ -83,6 +87,7 @@ const defaultServer: HttpServerOptions = {
   keepAliveTimeoutMs: 65_000,
 };
 const farAwayMs = 3_600_000;
+const noCache = { lookup: async () => ({ kind: 'bypass' }) as const, insert: () => undefined };
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const home = await mkdtemp(join(tmpdir(), 'millrace-api-'));
@@ -105,6 +110,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       admission,
       resolver,
       engine: () => (api.connected ? { coalescer, presence, clock: { nowMs: () => Date.now() } } : undefined),
+      answers: new SharedAnswers({ cache: noCache, flights: new SingleFlight(), ttlMs: options.ttlMs ?? 0 }),
       defaultModel: 'wine',
       timeoutMs: 2000,
     }),
