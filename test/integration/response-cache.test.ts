@@ -15,11 +15,17 @@ import { isIdle, scrape, untilMetrics } from './metrics.ts';
 const timeout = () => AbortSignal.timeout(15_000);
 const env = { MILLRACE_CACHE_TTL_MS: '60000' };
 
-/** What two answers may differ in is taken out. */
+/** All of an answer but what may differ between two: ids and times. */
 function comparable({ status, headers, body }: Answer): unknown {
-  const predictions = body.predictions.map(({ id: _, ...prediction }) => prediction);
-  const { processing_time_ms: _, ...rest } = body;
-  return { status, version: headers['x-model-version'], body: { ...rest, predictions } };
+  const { predictions, model_name, model_version } = body;
+  expect(Object.keys(body)).to.have.length(4);
+  return {
+    status,
+    version: headers['x-model-version'],
+    model_name,
+    model_version,
+    predictions: predictions.map((prediction) => ({ ...prediction, id: '' })),
+  };
 }
 
 function cacheOf({ status, headers, text }: Answer): string {
