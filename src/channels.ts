@@ -11,6 +11,7 @@ export const channels = {
   host: channel('millrace.host'),
   cache: channel('millrace.cache'),
   versionFault: channel('millrace.version_fault'),
+  limit: channel('millrace.limit'),
   fault: channel('millrace.fault'),
   notice: channel('millrace.notice'),
 } as const;
@@ -100,6 +101,11 @@ export interface VersionFaultEvent {
   readonly version: string;
   readonly reason: 'host_died' | 'host_hung';
 }
+
+/** API side: a request was refused for its caller's limit, or a trip for tokens went to Redis and came back, or did not. */
+export type LimitEvent =
+  | { readonly change: 'refused'; readonly rateClass: string }
+  | { readonly change: 'leased' | 'lost' };
 
 /** Something went wrong that no request's answer shows: connection errors, lost locks, failed refreshes. */
 export interface FaultEvent {

@@ -34,6 +34,7 @@ export interface Settings {
     readonly headers_timeout_ms: number;
     readonly request_timeout_ms: number;
     readonly keep_alive_timeout_ms: number;
+    readonly trusted_proxies: string;
   };
   readonly predict: { readonly timeout_ms: number; readonly timeout_ms_max: number };
   readonly coalescer: {
@@ -78,6 +79,12 @@ export interface Settings {
     readonly artifact_bytes_max: number;
     readonly gate_timeout_ms: number;
     readonly gate_memory_bytes_max: number;
+  };
+  readonly rate_limits: {
+    readonly anonymous_per_minute: number;
+    readonly default_per_minute: number;
+    readonly sensitive_per_minute: number;
+    readonly api_processes: number;
   };
   readonly keys: { readonly cache_ms: number };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent' };

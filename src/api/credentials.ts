@@ -53,19 +53,34 @@ export class Credentials {
     this.#options = options;
   }
 
-  /**
-   * Synchronous while the verdict is cached. Throws (or rejects with) `unauthorized`, or what the store
-   * throws when it is out of reach.
-   */
-  authenticate(headers: IncomingHttpHeaders): Principal | Promise<Principal> {
+  /** Whose key it is, at once, while the verdict is kept; undefined when `authenticate` has to tell. */
+  recall(headers: IncomingHttpHeaders): Principal | undefined {
+    const verdict = this.#grantedTo(headers);
+    return verdict !== undefined && this.#holds(verdict) ? (verdict.principal ?? undefined) : undefined;
+  }
+
+  /** Whether the key was valid when it was last looked at: who sends it is not guessing. */
+  familiar(headers: IncomingHttpHeaders): boolean {
+    return this.#grantedTo(headers) !== undefined;
+  }
+
+  /** Rejects with `unauthorized`, or with what the store throws when it is out of reach. */
+  async authenticate(headers: IncomingHttpHeaders): Promise<Principal> {
     const key = headers['x-api-key'];
     if (key === undefined) throw withoutKey(headers.authorization);
     if (typeof key !== 'string' || key.length > keyLengthMax) throw invalidKey();
-    const digest = hash('sha256', key, 'base64url');
+    const digest = digestOf(key);
     const verdict = this.#granted.get(digest) ?? this.#refused.get(digest);
     if (verdict === undefined || !this.#holds(verdict)) return this.#verify(key, digest);
     if (verdict.principal === null) throw invalidKey();
     return verdict.principal;
+  }
+
+  #grantedTo(headers: IncomingHttpHeaders): Verdict | undefined {
+    const key = headers['x-api-key'];
+    return typeof key === 'string' && key.length <= keyLengthMax
+      ? this.#granted.get(digestOf(key))
+      : undefined;
   }
 
   /** A clock that was set back must not stretch a verdict, or a revoked key would live on by that much. */
@@ -93,6 +108,10 @@ export class Credentials {
     if (principal === null) throw invalidKey();
     return principal;
   }
+}
+
+function digestOf(key: string): string {
+  return hash('sha256', key, 'base64url');
 }
 
 function isLive(record: KeyRecord, nowMs: number): boolean {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
 import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
@@ -27,6 +28,7 @@ import { startLogger } from '../telemetry/logger.ts';
 import { startMetrics } from '../telemetry/metrics.ts';
 import { startAdminServer } from '../telemetry/server.ts';
 import { Admission } from './admission.ts';
+import { ClientAddress } from './client-address.ts';
 import { Credentials } from './credentials.ts';
 import { DataPlane } from './data-plane.ts';
 import { EngineLink } from './engine-link.ts';
@@ -35,11 +37,15 @@ import { healthProbes } from './health-probes.ts';
 import { Health } from './health.ts';
 import { createApp } from './http/app.ts';
 import { BodyReader } from './http/body-reader.ts';
+import { CallerCheck } from './http/caller-check.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { HttpServer } from './http/http-server.ts';
 import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
+import type { KeyStore } from './keys/key-store.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
+import { RateLedger } from './rate-ledger.ts';
+import { RateLimiter } from './rate-limiter.ts';
 import { ResponseCache } from './response-cache.ts';
 import { SharedAnswers } from './shared-answers.ts';
 import type { SharedAnswer } from './shared-answers.ts';
@@ -50,6 +56,8 @@ const bufferedBodyCountMax = 64;
 const healthTimeoutMs = 500;
 const healthCacheMs = 1000;
 const engineRetryMs = 500;
+/** Limits are by the minute. */
+const rateWindowMs = 60_000;
 /** Left of the grace for what is stopped after the server. */
 const stopMarginMs = 500;
 
@@ -66,12 +74,13 @@ async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void
     results: parts.link.engine?.connected() ?? false,
     accepting: !lifecycle.stopping.aborted,
   });
+  const limiter = await startLimiter(lifecycle, parts.redis, settings);
   const dispatcher = new Dispatcher({
     table: routeTable(settings, parts, admission, readiness),
-    credentials: new Credentials({ keys: parts.keyStore, cacheMs: settings.keys.cache_ms, now: Date.now }),
+    callers: callerCheck(settings, parts.keyStore, limiter),
     headerCountMax: settings.api.header_count_max,
   });
-  await startAdmin(lifecycle, settings, admission, readiness);
+  await startAdmin(lifecycle, settings, { admission, limiter, readiness });
   await serve(lifecycle, settings, dispatcher);
 }
 
@@ -261,11 +270,46 @@ async function joinQueues(connections: Connections, settings: Settings): Promise
   };
 }
 
+/** Stopped before the connection on which it brings its leases back. */
+function startLimiter(lifecycle: Lifecycle, redis: Redis, settings: Settings): Promise<RateLimiter> {
+  const { prefix } = settings.redis;
+  return lifecycle.start(
+    'rate limiter',
+    () =>
+      new RateLimiter({
+        ledger: new RateLedger({ redis, prefix, windowMs: rateWindowMs }),
+        processes: settings.rate_limits.api_processes,
+        windowMs: rateWindowMs,
+        now: () => performance.now(),
+      }),
+    (limiter) => limiter.close(),
+  );
+}
+
+function callerCheck(settings: Settings, keys: KeyStore, limiter: RateLimiter): CallerCheck {
+  const { rate_limits: limits, api } = settings;
+  return new CallerCheck({
+    credentials: new Credentials({ keys, cacheMs: settings.keys.cache_ms, now: Date.now }),
+    limiter,
+    limits: {
+      anonymous: limits.anonymous_per_minute,
+      default: limits.default_per_minute,
+      sensitive: limits.sensitive_per_minute,
+    },
+    clientAddress: new ClientAddress(api.trusted_proxies),
+  });
+}
+
+interface Observed {
+  readonly admission: Admission;
+  readonly limiter: RateLimiter;
+  readonly readiness: Readiness;
+}
+
 async function startAdmin(
   lifecycle: Lifecycle,
   settings: Settings,
-  admission: Admission,
-  readiness: Readiness,
+  { admission, limiter, readiness }: Observed,
 ): Promise<void> {
   const metrics = await lifecycle.start(
     'metrics',
@@ -273,6 +317,7 @@ async function startAdmin(
     (each) => each.stop(),
   );
   metrics.pull('millrace_requests_in_flight', () => admission.inFlight);
+  metrics.pull('millrace_rate_limits_local', () => Number(limiter.local));
   await lifecycle.start(
     'admin server',
     () =>

@@ -8,7 +8,7 @@ export interface MetricDefinition {
   readonly help: string;
   readonly labels: readonly string[];
   /** The channel that feeds it, or `pull` when a main registers a function that is asked at each scrape. */
-  readonly source: 'request' | 'job' | 'cache' | 'run' | 'host' | 'versionFault' | 'fault' | 'pull';
+  readonly source: 'request' | 'job' | 'cache' | 'run' | 'host' | 'versionFault' | 'limit' | 'fault' | 'pull';
   readonly buckets?: readonly number[];
 }
 
@@ -41,6 +41,24 @@ export const metricTable = {
   millrace_requests_in_flight: {
     type: 'gauge',
     help: 'Requests that hold a permit.',
+    labels: [],
+    source: 'pull',
+  },
+  millrace_rate_limited_total: {
+    type: 'counter',
+    help: 'Requests refused with 429, by class of limit: anonymous, default, sensitive.',
+    labels: ['class'],
+    source: 'limit',
+  },
+  millrace_rate_limit_trips_total: {
+    type: 'counter',
+    help: 'Trips to Redis for tokens: leased, or lost because no answer came in time.',
+    labels: ['outcome'],
+    source: 'limit',
+  },
+  millrace_rate_limits_local: {
+    type: 'gauge',
+    help: '1 while Redis is out of reach, so that this process limits by itself.',
     labels: [],
     source: 'pull',
   },

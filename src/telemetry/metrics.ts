@@ -7,6 +7,7 @@ import type {
   FaultEvent,
   HostEvent,
   JobEvent,
+  LimitEvent,
   RequestEvent,
   RunEvent,
   VersionFaultEvent,
@@ -45,6 +46,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.run, runRecorder(table)),
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
+    subscribe(channels.limit, limitRecorder(table)),
     subscribe(channels.fault, faultRecorder(table)),
   ];
   return {
@@ -249,11 +251,18 @@ function hostRecorder(table: Table): (event: HostEvent) => void {
 
 function versionFaultRecorder(table: Table): (event: VersionFaultEvent) => void {
   const faults = memo((model) =>
-    memo((version) =>
-      memo((reason) => table.millrace_version_faults_total.labels(model, version, reason)),
-    ),
+    memo((version) => memo((reason) => table.millrace_version_faults_total.labels(model, version, reason))),
   );
   return (event) => faults(event.model)(event.version)(event.reason).add(1);
+}
+
+function limitRecorder(table: Table): (event: LimitEvent) => void {
+  const refused = memo((rateClass) => table.millrace_rate_limited_total.labels(rateClass));
+  const trips = memo((outcome) => table.millrace_rate_limit_trips_total.labels(outcome));
+  return (event) => {
+    if (event.change === 'refused') refused(event.rateClass).add(1);
+    else trips(event.change).add(1);
+  };
 }
 
 function faultRecorder(table: Table): (event: FaultEvent) => void {

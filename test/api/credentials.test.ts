@@ -60,11 +60,25 @@ describe('Credentials', () => {
     expect([...principal.scopes]).to.deep.equal(['predict']);
   });
 
-  it('asks the store once and is synchronous from then on', async () => {
+  it('asks the store once and tells at once from then on', async () => {
+    expect(credentials.recall({ 'x-api-key': key })).to.equal(undefined);
+    const principal = await ask(key);
+    expect(credentials.recall({ 'x-api-key': key })).to.equal(principal);
     await ask(key);
-    const again = credentials.authenticate({ 'x-api-key': key });
-    expect(again).not.to.be.instanceOf(Promise);
     expect(store.reads).to.equal(1);
+  });
+
+  it('is familiar with a key whose verdict is too old, until it is found to be wrong', async () => {
+    const headers = { 'x-api-key': key };
+    expect(credentials.familiar(headers)).to.equal(false);
+    await ask(key);
+    await store.revoke(id, nowMs);
+    nowMs += 5000;
+    expect(credentials.recall(headers)).to.equal(undefined);
+    expect(credentials.familiar(headers)).to.equal(true);
+    expect(await codeOf(ask(key))).to.equal('unauthorized');
+    expect(credentials.familiar(headers)).to.equal(false);
+    expect(credentials.recall(headers)).to.equal(undefined);
   });
 
   it('sees a revocation once the verdict is older than cacheMs', async () => {

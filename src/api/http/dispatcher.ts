@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { MillraceError } from '../../errors.ts';
-import { hasScope } from '../credentials.ts';
-import type { Credentials } from '../credentials.ts';
 import type { Answer } from './answer.ts';
+import type { CallerCheck } from './caller-check.ts';
 import { Exchange } from './exchange.ts';
 import { accepts } from './negotiate.ts';
 import { checkProtocol, parseTarget } from './protocol.ts';
@@ -12,11 +11,11 @@ import type { Resource, Route, RouteTable } from './route-table.ts';
 
 export interface DispatcherOptions {
   readonly table: RouteTable;
-  readonly credentials: Credentials;
+  readonly callers: CallerCheck;
   readonly headerCountMax: number;
 }
 
-/** What every request passes, in this order: protocol, route, method, media type, credentials, scope, handler. */
+/** What every request passes, in this order: protocol, route, method, media type, caller, handler. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   #draining = false;
@@ -47,7 +46,7 @@ export class Dispatcher {
   };
 
   async #answerTo(exchange: Exchange): Promise<Answer> {
-    const { table, credentials, headerCountMax } = this.#options;
+    const { table, callers, headerCountMax } = this.#options;
     const { request } = exchange;
     checkProtocol(request, headerCountMax);
     const { path, search } = parseTarget(request);
@@ -60,12 +59,8 @@ export class Dispatcher {
     const route = routeOf(match.resource, request.method ?? '');
     if (route.produces !== null && !accepts(request.headers.accept, route.produces))
       throw notAcceptable(route.produces);
-    if (route.scope !== 'public') {
-      const principal = await credentials.authenticate(request.headers);
-      exchange.principal = principal;
-      if (!hasScope(principal, route.scope))
-        throw new MillraceError('forbidden', undefined, { details: `This call needs scope ${route.scope}` });
-    }
+    const pending = callers.check(exchange, route);
+    if (pending !== undefined) await pending;
     if (route.query !== null && search !== '') checkQuery(search, route.query);
     return route.handler(exchange);
   }

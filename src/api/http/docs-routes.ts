@@ -88,6 +88,8 @@ export function docsRoutes(document: unknown): readonly Route[] {
       ...route,
       template: '/docs/assets/{file}',
       produces: null,
+      // Five for one look at the page.
+      unlimited: true,
       handler: (exchange) => serve(exchange, assetNamed(exchange.params[0] ?? '', assets), []),
     },
   ];

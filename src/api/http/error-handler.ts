@@ -53,8 +53,10 @@ export function errorAnswer(thrown: unknown, requestId: string): Answer {
 function errorHeaders(error: MillraceError): string[] {
   const headers = error instanceof Refusal ? [...error.headers] : [];
   if (error.code === 'unauthorized') headers.push('WWW-Authenticate', challenge);
-  if (error.code === 'rate_limit_exceeded' || error.code === 'service_unavailable')
+  if (error.code === 'service_unavailable')
     headers.push('Retry-After', String(retryAfterS(error.retryAfterS ?? 1, Math.random())));
+  // Not spread: nobody else waits for this caller's tokens, and it is the `t` of RateLimit.
+  if (error.code === 'rate_limit_exceeded') headers.push('Retry-After', String(error.retryAfterS ?? 1));
   return headers;
 }
 

@@ -44,6 +44,8 @@ export class Exchange {
   /** What follows `?`, not decoded. */
   search = '';
   principal: Principal | null = null;
+  /** `RateLimit` and `RateLimit-Policy`, where the request was limited. Every answer carries them, errors too. */
+  limitHeaders: readonly string[] = noParams;
   model: string | null = null;
   version: string | null = null;
   timings: RequestTimings | null = null;
@@ -133,7 +135,14 @@ export class Exchange {
   }
 
   #write({ status, headers: given, body }: Answer): void {
-    const headers = ['X-Request-Id', this.requestId, 'X-Content-Type-Options', 'nosniff', ...given];
+    const headers = [
+      'X-Request-Id',
+      this.requestId,
+      'X-Content-Type-Options',
+      'nosniff',
+      ...given,
+      ...this.limitHeaders,
+    ];
     const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
     if (status !== 204 && status !== 304) headers.push('Content-Length', String(length));
     const unread = this.#unreadBody();

@@ -9,7 +9,7 @@ export type ReadinessCheck = () => Readonly<Record<string, boolean>>;
 
 /** Health for people, probes for orchestrators. None of them needs credentials or touches a model. */
 export function healthRoutes(health: Health, readiness: ReadinessCheck): readonly Route[] {
-  const route = { method: 'GET', scope: 'public', produces: jsonType, query: null } as const;
+  const route = { method: 'GET', scope: 'public', produces: jsonType, query: null, unlimited: true } as const;
   return [
     {
       ...route,

@@ -16,6 +16,8 @@ export interface Route {
   readonly produces: string | null;
   /** Query parameters that the route knows; others are refused. Null on pages and probes, which ignore them. */
   readonly query: readonly string[] | null;
+  /** Public routes that machines ask often or that cost nothing: no limit for anonymous callers. */
+  readonly unlimited?: true;
   readonly handler: Handler;
 }
 

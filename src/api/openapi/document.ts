@@ -13,6 +13,7 @@ export interface OpenApiOptions {
 const description = `Predictions from ONNX models, over a queue.
 
 Every error has the same envelope, on every path: \`{ "error": { "code", "message", "details", "request_id" } }\`.
+Callers are limited by key, or by address without one; \`RateLimit\` on an answer says what is left, and past the limit it is 429.
 HEAD goes with every GET, OPTIONS with every path; other methods are 405 with \`Allow\`.
 Where a JSON body repeats a member, the last one counts. \`GET /api/v1/models/{model}\` says what to send.`;
 

@@ -31,7 +31,7 @@ const headersByCode: Partial<Record<ErrorCode, readonly string[]>> = {
   unauthorized: ['WWW-Authenticate'],
   method_not_allowed: ['Allow'],
   unsupported_media_type: ['Accept-Post'],
-  rate_limit_exceeded: ['Retry-After'],
+  rate_limit_exceeded: ['Retry-After', 'RateLimit', 'RateLimit-Policy'],
   service_unavailable: ['Retry-After'],
 };
 
@@ -68,6 +68,17 @@ export const errorHeaders: Readonly<Record<string, Header>> = {
   'Retry-After': {
     description: 'Seconds after which a retry makes sense.',
     schema: { type: 'integer', minimum: 1 },
+  },
+  RateLimit: {
+    description:
+      'Requests left (r), and seconds until there are more (t). On every answer to a caller with a limit. ' +
+      'A structured field of draft-ietf-httpapi-ratelimit-headers.',
+    schema: { type: 'string', examples: ['"default";r=50;t=30'] },
+  },
+  'RateLimit-Policy': {
+    description:
+      'Which limit it is: anonymous, default or sensitive; requests (q) in a window of seconds (w).',
+    schema: { type: 'string', examples: ['"default";q=100;w=60'] },
   },
 };
 

@@ -2,21 +2,27 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Admission } from '../../../src/api/admission.ts';
+import { ClientAddress } from '../../../src/api/client-address.ts';
 import { Credentials } from '../../../src/api/credentials.ts';
 import { DataPlane } from '../../../src/api/data-plane.ts';
 import type { HealthProbe } from '../../../src/api/health.ts';
 import { Health } from '../../../src/api/health.ts';
 import { createApp } from '../../../src/api/http/app.ts';
 import { BodyReader } from '../../../src/api/http/body-reader.ts';
+import { CallerCheck } from '../../../src/api/http/caller-check.ts';
 import { Dispatcher } from '../../../src/api/http/dispatcher.ts';
 import { HttpServer } from '../../../src/api/http/http-server.ts';
 import type { HttpServerOptions } from '../../../src/api/http/http-server.ts';
 import { createRouteTable } from '../../../src/api/http/routes.ts';
-import type { RouteTable } from '../../../src/api/http/route-table.ts';
+import { RouteTable } from '../../../src/api/http/route-table.ts';
+import type { Route } from '../../../src/api/http/route-table.ts';
 import { issueKey } from '../../../src/api/keys/issue-key.ts';
 import type { KeyStore } from '../../../src/api/keys/key-store.ts';
 import type { Scope } from '../../../src/api/keys/scopes.ts';
 import { SqliteKeyStore } from '../../../src/api/keys/sqlite-key-store.ts';
+import type { RateLedger } from '../../../src/api/rate-ledger.ts';
+import { RateLimiter } from '../../../src/api/rate-limiter.ts';
+import type { RateClass } from '../../../src/api/rate-limiter.ts';
 import { SharedAnswers } from '../../../src/api/shared-answers.ts';
 import { SingleFlight } from '../../../src/api/single-flight.ts';
 import type { WorkerHeartbeat } from '../../../src/queues/worker-presence.ts';
@@ -35,6 +41,12 @@ export interface TestApiOptions {
   readonly ttlMs?: number;
   readonly server?: Partial<HttpServerOptions>;
   readonly probes?: readonly HealthProbe[];
+  /** No limits by default. */
+  readonly limits?: Readonly<Record<RateClass, number>>;
+  readonly ledger?: Pick<RateLedger, 'lease'>;
+  readonly trustedProxies?: string;
+  /** Beside those of the API. */
+  readonly routes?: readonly Route[];
 }
 
 /** The API on a real socket, with its real stores, and an answering coalescer in place of queue and workers. */
@@ -53,7 +65,7 @@ export interface TestApi {
   workers: WorkerHeartbeat[];
   /** False: as if Redis had never been reached. */
   connected: boolean;
-  keyWith(scopes: readonly Scope[]): Promise<string>;
+  keyWith(scopes: readonly Scope[], ratePerMinute?: number | null): Promise<string>;
   request(path: string, init?: TestRequest): Promise<Response>;
   /** POSTs to predict, a string as it is, anything else as JSON. */
   predict(body: unknown, path?: string): Promise<Response>;
@@ -97,14 +109,14 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const resolver = new Resolver({ store, changes: null, pollMs: farAwayMs });
   await resolver.start();
   const keys = new SqliteKeyStore(join(home, 'keys.db'));
-  const keyWith = async (scopes: readonly Scope[]) => {
-    const request = { name: 'test', scopes, environment: 'test', ratePerMinute: null, expiresAtMs: null };
+  const keyWith = async (scopes: readonly Scope[], ratePerMinute: number | null = null) => {
+    const request = { name: 'test', scopes, environment: 'test', ratePerMinute, expiresAtMs: null };
     return (await issueKey(keys, request, Date.now())).key;
   };
   const coalescer = new AnsweringCoalescer();
   const admission = new Admission(options.inFlightMax ?? 64);
   const bytesMax = options.bytesMax ?? 65_536;
-  const table = createRouteTable({
+  const ours = createRouteTable({
     version: '1.2.3',
     dataPlane: new DataPlane({
       admission,
@@ -132,13 +144,25 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     readiness: () => ({ redis: api.connected, accepting: true }),
     timeoutMsMax: 60_000,
   });
+  const table = options.routes === undefined ? ours : new RouteTable([...ours.routes, ...options.routes]);
   const presence = {
     workers: (pool: string) => api.workers.filter((worker) => worker.pool === pool && !worker.draining),
     all: () => api.workers,
     close: async () => {},
   };
-  const credentials = new Credentials({ keys, cacheMs: 5000, now: Date.now });
-  const dispatcher = new Dispatcher({ table, credentials, headerCountMax: 100 });
+  const limiter = new RateLimiter({
+    ledger: options.ledger ?? { lease: () => Promise.reject(new Error('there is no Redis')) },
+    processes: 1,
+    windowMs: 60_000,
+    now: () => performance.now(),
+  });
+  const callers = new CallerCheck({
+    credentials: new Credentials({ keys, cacheMs: 5000, now: Date.now }),
+    limiter,
+    limits: options.limits ?? { anonymous: 0, default: 0, sensitive: 0 },
+    clientAddress: new ClientAddress(options.trustedProxies ?? 'none'),
+  });
+  const dispatcher = new Dispatcher({ table, callers, headerCountMax: 100 });
   const server = new HttpServer(createApp(dispatcher), { ...defaultServer, ...options.server });
   const port = await server.listen('127.0.0.1', 0);
   const key = await keyWith(['admin']);
@@ -165,6 +189,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       }),
     close: async () => {
       await server.close(0);
+      await limiter.close();
       await resolver.stop();
       await store.close();
       await keys.close();
