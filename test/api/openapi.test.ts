@@ -71,6 +71,14 @@ describe('OpenAPI document', () => {
     }
   });
 
+  it('says 429 of the calls that are limited, and of no other', () => {
+    for (const { template, method, unlimited } of api().table.routes) {
+      const item = document.paths[template]!;
+      const { responses: described } = method === 'GET' ? item.get! : item.post!;
+      expect('429' in described, template).to.equal(unlimited !== true);
+    }
+  });
+
   it('has each operation under an id of its own', () => {
     const ids = operations().map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).to.equal(ids.length);

@@ -104,9 +104,16 @@ export class CallerCheck {
   async #try(exchange: Exchange, address: string): Promise<Principal> {
     const { credentials, limiter } = this.#options;
     await this.#spend(exchange, 'anonymous', address, null);
-    const principal = await credentials.authenticate(exchange.request.headers);
-    limiter.giveBack('anonymous', address);
-    return principal;
+    let wrong = false;
+    try {
+      return await credentials.authenticate(exchange.request.headers);
+    } catch (error) {
+      wrong = error instanceof MillraceError && error.code === 'unauthorized';
+      throw error;
+    } finally {
+      // Nor does it pay when the keys are out of reach.
+      if (!wrong) limiter.giveBack('anonymous', address);
+    }
   }
 
   #addressOf({ socket, headers }: IncomingMessage): string {

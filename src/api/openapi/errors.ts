@@ -100,15 +100,17 @@ export const anyCall: readonly ErrorCode[] = [
   'request_timeout',
   'uri_too_long',
   'expectation_failed',
-  'rate_limit_exceeded',
   'headers_too_large',
   'internal_error',
   'http_version_not_supported',
 ];
 
+/** Probes, health and files are for anybody at any rate; the rest is limited. */
+export const limitedCall: readonly ErrorCode[] = [...anyCall, 'rate_limit_exceeded'];
+
 /** 503 also where nothing is run: the store of keys may be out of reach. */
 export const authenticatedCall: readonly ErrorCode[] = [
-  ...anyCall,
+  ...limitedCall,
   'unauthorized',
   'forbidden',
   'service_unavailable',

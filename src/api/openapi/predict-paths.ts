@@ -101,7 +101,7 @@ function predict(operationId: string, summary: string): Operation {
         'not_found',
         'payload_too_large',
         'unsupported_media_type',
-        'service_unavailable',
+        'bad_gateway',
         'timeout',
       ),
     },

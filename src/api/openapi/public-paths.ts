@@ -1,4 +1,4 @@
-import { anyCall, failures } from './errors.ts';
+import { anyCall, failures, limitedCall } from './errors.ts';
 import { schemaRef } from './types.ts';
 import type { MediaType, Operation, PathItem, Response } from './types.ts';
 
@@ -35,13 +35,14 @@ function open(
   tag: string,
   summary: string,
   responses: Readonly<Record<string, Response>>,
+  codes = anyCall,
 ): Operation {
   return {
     operationId,
     tags: [tag],
     summary,
     security: [],
-    responses: { ...failures(...anyCall), ...responses },
+    responses: { ...failures(...codes), ...responses },
   };
 }
 
@@ -76,9 +77,11 @@ export const publicPaths: Readonly<Record<string, PathItem>> = {
     get: open('getReadiness', 'health', 'Whether it should get requests', { 200: probe, 503: notReady }),
   },
   '/api/v1/openapi.json': {
-    get: open('getContract', 'docs', 'This document', file('application/json', 'OpenAPI 3.1.')),
+    get: open('getContract', 'docs', 'This document', file('application/json', 'OpenAPI 3.1.'), limitedCall),
   },
-  '/docs': { get: open('getDocs', 'docs', 'This document as a page', file('text/html', 'The page.')) },
+  '/docs': {
+    get: open('getDocs', 'docs', 'This document as a page', file('text/html', 'The page.'), limitedCall),
+  },
   '/docs/assets/{file}': {
     parameters: [
       {

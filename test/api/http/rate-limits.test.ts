@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { channels } from '../../../src/channels.ts';
 import { jsonAnswer, jsonType } from '../../../src/api/http/answer.ts';
+import { MillraceError } from '../../../src/errors.ts';
 import type { Route } from '../../../src/api/http/route-table.ts';
 import { MemoryLedger } from '../support/memory-ledger.ts';
 import { sendRaw } from '../support/raw-client.ts';
@@ -139,6 +140,17 @@ describe('rate limits', () => {
       for (const { status } of await Promise.all(asked)) expect(status).to.equal(200);
     }
     expect(await statuses(25, () => get('/api/v1/openapi.json'))).to.equal('20 × 200, 5 × 429');
+  });
+
+  it('costs no key its token when the keys are out of reach', async () => {
+    await start();
+    const key = await api.keyWith(['models:read']);
+    const { keys } = api;
+    const { get: look } = keys;
+    keys.get = () => Promise.reject(new MillraceError('service_unavailable'));
+    expect(await statuses(30, () => get('/api/v1/models', { 'x-api-key': key }))).to.equal('30 × 503');
+    keys.get = look;
+    expect((await get('/api/v1/models', { 'x-api-key': key })).status).to.equal(200);
   });
 
   it('does not lock out who is known because of a neighbour who guesses', async () => {
