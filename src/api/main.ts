@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
 import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
@@ -44,8 +43,8 @@ import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
 import type { KeyStore } from './keys/key-store.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
-import { RateLedger } from './rate-ledger.ts';
-import { RateLimiter } from './rate-limiter.ts';
+import { createRateLimiter } from './rate-limiter.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { ResponseCache } from './response-cache.ts';
 import { SharedAnswers } from './shared-answers.ts';
 import type { SharedAnswer } from './shared-answers.ts';
@@ -56,8 +55,6 @@ const bufferedBodyCountMax = 64;
 const healthTimeoutMs = 500;
 const healthCacheMs = 1000;
 const engineRetryMs = 500;
-/** Limits are by the minute. */
-const rateWindowMs = 60_000;
 /** Left of the grace for what is stopped after the server. */
 const stopMarginMs = 500;
 
@@ -74,7 +71,16 @@ async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void
     results: parts.link.engine?.connected() ?? false,
     accepting: !lifecycle.stopping.aborted,
   });
-  const limiter = await startLimiter(lifecycle, parts.redis, settings);
+  const limiter = await lifecycle.start(
+    'rate limiter',
+    () =>
+      createRateLimiter({
+        redis: parts.redis,
+        prefix: settings.redis.prefix,
+        processes: settings.rate_limits.api_processes,
+      }),
+    (each) => each.close(),
+  );
   const dispatcher = new Dispatcher({
     table: routeTable(settings, parts, admission, readiness),
     callers: callerCheck(settings, parts.keyStore, limiter),
@@ -268,22 +274,6 @@ async function joinQueues(connections: Connections, settings: Settings): Promise
       await Promise.all([presence.close(), receiver.close(), producer.close()]);
     },
   };
-}
-
-/** Stopped before the connection on which it brings its leases back. */
-function startLimiter(lifecycle: Lifecycle, redis: Redis, settings: Settings): Promise<RateLimiter> {
-  const { prefix } = settings.redis;
-  return lifecycle.start(
-    'rate limiter',
-    () =>
-      new RateLimiter({
-        ledger: new RateLedger({ redis, prefix, windowMs: rateWindowMs }),
-        processes: settings.rate_limits.api_processes,
-        windowMs: rateWindowMs,
-        now: () => performance.now(),
-      }),
-    (limiter) => limiter.close(),
-  );
 }
 
 function callerCheck(settings: Settings, keys: KeyStore, limiter: RateLimiter): CallerCheck {

@@ -1,7 +1,8 @@
 import { channels } from '../channels.ts';
 import type { FaultEvent, LimitEvent, NoticeEvent } from '../channels.ts';
 import { Allowance } from './allowance.ts';
-import type { RateLedger } from './rate-ledger.ts';
+import { RateLedger } from './rate-ledger.ts';
+import type { RateLedgerOptions } from './rate-ledger.ts';
 import { panesPerWindow } from './sliding-window.ts';
 
 /** Whose limit: of an address, of a key, of a key on what only few should call. Also the policy's name in headers. */
@@ -25,6 +26,8 @@ export interface RateVerdict {
   readonly retryAfterS: number;
 }
 
+/** Limits are by the minute. */
+const minuteMs = 60_000;
 /**
  * Callers that one process keeps in mind, of each class: about 300 bytes each, so 3 MB. Beyond, the oldest is
  * forgotten; Redis still knows what it has spent.
@@ -234,6 +237,18 @@ export class RateLimiter {
   #localPane(nowMs: number): number {
     return Math.floor(nowMs / this.#paneMs);
   }
+}
+
+/** What a process has: by the minute, over `redis`. Close it before that connection, on which it brings leases back. */
+export function createRateLimiter(
+  options: Omit<RateLedgerOptions, 'windowMs'> & { readonly processes: number },
+): RateLimiter {
+  return new RateLimiter({
+    ledger: new RateLedger({ ...options, windowMs: minuteMs }),
+    processes: options.processes,
+    windowMs: minuteMs,
+    now: () => performance.now(),
+  });
 }
 
 function publish(event: LimitEvent): void {

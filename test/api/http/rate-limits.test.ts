@@ -146,7 +146,7 @@ describe('rate limits', () => {
     await start();
     const key = await api.keyWith(['models:read']);
     const { keys } = api;
-    const { get: look } = keys;
+    const look = keys.get.bind(keys);
     keys.get = () => Promise.reject(new MillraceError('service_unavailable'));
     expect(await statuses(30, () => get('/api/v1/models', { 'x-api-key': key }))).to.equal('30 × 503');
     keys.get = look;
