@@ -3,7 +3,7 @@ import type { RedisOptions } from 'ioredis';
 
 /**
  * What a connection is for.
- * - `command`: fails fast: no offline queue, one retry, every command bounded.
+ * - `command`: fails fast: no offline queue, no retry, every command bounded.
  * - `producer`: the same without auto-pipelining, for BullMQ's queues: they define their scripts while a pipeline
  *   may be open, which then lacks them (`pipeline[functionName] is not a function`).
  * - `blocking`: never gives up, as BullMQ's workers need; a socket that is silent for too long is replaced.
@@ -62,7 +62,8 @@ const byRole: Record<RedisRole, (options: RedisConnectionOptions) => RedisOption
 function failingFast(options: RedisConnectionOptions): RedisOptions {
   return {
     commandTimeout: options.commandTimeoutMs,
-    maxRetriesPerRequest: 1,
+    // With 1, what was on its way when the connection broke would neither be sent again nor fail before its timeout.
+    maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     // Sending a command again after a reconnect could add a job or count a token twice.
     autoResendUnfulfilledCommands: false,
