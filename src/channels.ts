@@ -7,6 +7,7 @@ import { channel } from 'node:diagnostics_channel';
 export const channels = {
   request: channel('millrace.request'),
   job: channel('millrace.job'),
+  drop: channel('millrace.drop'),
   run: channel('millrace.run'),
   host: channel('millrace.host'),
   cache: channel('millrace.cache'),
@@ -67,6 +68,33 @@ export interface JobEvent {
   readonly rows: number;
   readonly entries: number;
 }
+
+/**
+ * Requests that are not carried on, and where that was found. API: `expired` and `cancelled` while they waited to leave
+ * (`batching`), `cancelled` in a job that was taken back from its `lane`, `expired` while their job was out (`result`);
+ * `rejected` for the stage that has no room. Worker: `expired` on taking the job, on loading, before the `run` or,
+ * having run in vain, before publishing.
+ */
+export interface DropEvent {
+  readonly reason: 'expired' | 'cancelled' | 'rejected';
+  readonly stage: DropStage;
+  readonly requests: number;
+}
+
+export type DropStage =
+  | 'admission'
+  | 'saturation'
+  | 'memory'
+  | 'pending_rows'
+  | 'deadline'
+  | 'queue_delay'
+  | 'batching'
+  | 'lane'
+  | 'result'
+  | 'taking'
+  | 'loading'
+  | 'run'
+  | 'publish';
 
 /** Worker side: a run ended. */
 export interface RunEvent {

@@ -29,6 +29,7 @@ export interface Settings {
     readonly body_bytes_max: number;
     readonly json_depth_max: number;
     readonly in_flight_max: number;
+    readonly saturated_in_flight_min: number;
     readonly header_bytes_max: number;
     readonly header_count_max: number;
     readonly headers_timeout_ms: number;
@@ -42,6 +43,7 @@ export interface Settings {
     readonly batch_rows_max: number;
     readonly batch_bytes_max: number;
     readonly pending_rows_max: number;
+    readonly queue_delay_ms_max: number;
   };
   readonly cache: {
     readonly ttl_ms: number;
@@ -56,6 +58,7 @@ export interface Settings {
     readonly stalled_interval_ms: number;
     readonly events_kept_max: number;
     readonly failed_kept_max: number;
+    readonly memory_percent_max: number;
   };
   readonly results: { readonly kept_max: number; readonly ttl_ms: number; readonly inline_bytes_max: number };
   readonly worker: {
@@ -340,6 +343,12 @@ export const crossRules: readonly CrossRule[] = [
     relation: 'at most',
     right: 'coalescer.pending_rows_max',
     why: 'a full batch could never be gathered',
+  },
+  {
+    left: 'api.saturated_in_flight_min',
+    relation: 'at most',
+    right: 'api.in_flight_max',
+    why: 'it would never be reached',
   },
   {
     left: 'drain_delay_ms',

@@ -1,27 +1,36 @@
+import { channels } from '../channels.ts';
+import type { DropEvent } from '../channels.ts';
 import { MillraceError } from '../errors.ts';
+import type { Saturation } from './saturation.ts';
 
 /** The right to have one request at work. Given back exactly once; a second time is a slip of ours. */
 export interface Permit {
   release(): void;
 }
 
-/** Bounds how many requests are at work: beyond it, refusing at once is kinder than everybody's timeout. */
+/**
+ * Bounds how many requests are at work: beyond it, refusing at once is kinder than everybody's timeout. A process that
+ * has no time left bounds them more tightly. It refuses before the body is read, since what refusing costs is then
+ * what limits how many are served.
+ */
 export class Admission {
   readonly #inFlightMax: number;
+  readonly #saturation: Pick<Saturation, 'limit' | 'answered'>;
   #inFlight = 0;
 
-  constructor(inFlightMax: number) {
+  constructor(inFlightMax: number, saturation: Pick<Saturation, 'limit' | 'answered'>) {
     this.#inFlightMax = inFlightMax;
+    this.#saturation = saturation;
   }
 
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** Throws `service_unavailable` when every permit is out. */
-  admit(): Permit {
-    if (this.#inFlight >= this.#inFlightMax)
-      throw new MillraceError('service_unavailable', 'Too many requests are in progress', { retryAfterS: 1 });
+  /** `nowMs` by performance.now(). Throws `service_unavailable` when every permit is out. */
+  admit(nowMs: number): Permit {
+    if (this.#inFlight >= this.#inFlightMax) refuse('admission', noPermit);
+    if (this.#inFlight >= this.#saturation.limit(nowMs)) refuse('saturation', tooBusy);
     this.#inFlight += 1;
     let held = true;
     return {
@@ -29,7 +38,19 @@ export class Admission {
         if (!held) throw new RangeError('a permit was given back twice: this is a bug');
         held = false;
         this.#inFlight -= 1;
+        this.#saturation.answered();
       },
     };
   }
+}
+
+/** Made once: the stack of an error costs as much as all the rest of a refusal, and says nothing here. */
+const noPermit = new MillraceError('service_unavailable', 'Too many requests are in progress', {
+  retryAfterS: 1,
+});
+const tooBusy = new MillraceError('service_unavailable', 'The server is too busy', { retryAfterS: 1 });
+
+function refuse(stage: 'admission' | 'saturation', error: MillraceError): never {
+  channels.drop.publish({ reason: 'rejected', stage, requests: 1 } satisfies DropEvent);
+  throw error;
 }

@@ -8,6 +8,7 @@ import type { Prediction } from '../processing/render.ts';
 import { checkOutputs } from '../processing/result-outputs.ts';
 import type { Cancellation } from '../queues/batch-former.ts';
 import type { Coalescer } from '../queues/coalescer.ts';
+import type { MemoryGuard } from '../queues/memory-guard.ts';
 import type { SharedClock } from '../queues/shared-clock.ts';
 import type { PresenceObserver } from '../queues/worker-presence.ts';
 import { poolOf } from '../registry/manifest.ts';
@@ -32,6 +33,7 @@ export interface DataPlaneOptions {
   /** Undefined until Redis was reached for the first time. */
   readonly engine: () => Engine | undefined;
   readonly answers: SharedAnswers;
+  readonly memory: Pick<MemoryGuard, 'admit'>;
   readonly defaultModel: string;
   /** Deadline where neither request nor manifest names one. */
   readonly timeoutMs: number;
@@ -81,9 +83,9 @@ export class DataPlane {
     this.#options = options;
   }
 
-  /** First of all, before a byte of the body is read. Throws `service_unavailable`. */
-  admit(): Permit {
-    return this.#options.admission.admit();
+  /** First of all, before a byte of the body is read. `nowMs` by performance.now(). Throws `service_unavailable`. */
+  admit(nowMs: number): Permit {
+    return this.#options.admission.admit(nowMs);
   }
 
   async predict(_permit: Permit, call: PredictCall): Promise<PredictAnswer> {
@@ -119,6 +121,7 @@ export class DataPlane {
   ): Promise<Computed> {
     const { coalescer, presence, clock } = this.#engine();
     if (presence.workers(poolOf(version.manifest)).length === 0) throw noWorker();
+    this.#options.memory.admit();
     const { result, firstRow, batchWaitMs } = await coalescer.submit({
       requestId,
       version,

@@ -1,23 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ulid } from 'ulid';
 import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
 import type { Lifecycle } from '../lifecycle.ts';
-import { createBullmqProducer } from '../queues/bullmq-producer.ts';
-import { unknownJobs } from '../queues/bullmq-unknown-jobs.ts';
-import { createCoalescer } from '../queues/coalescer.ts';
 import { createRedisKeys } from '../queues/lanes.ts';
-import { createRedisPresenceObserver } from '../queues/redis-presence.ts';
-import { createRedisResultReceiver } from '../queues/redis-result-receiver.ts';
-import { withResubmission } from '../queues/resubmission.ts';
+import { MemoryGuard } from '../queues/memory-guard.ts';
 import { createSharedClock } from '../queues/shared-clock.ts';
 import { createRedis } from '../redis.ts';
 import type { RedisRole } from '../redis.ts';
 import { openEmbeddedStores } from '../registry/embedded.ts';
-import { poolOf } from '../registry/manifest.ts';
 import { RedisRegistryChanges } from '../registry/redis-registry-changes.ts';
 import { createResolver } from '../registry/resolver.ts';
 import { redisUrlFromRunFile } from '../run-file.ts';
@@ -31,7 +24,6 @@ import { ClientAddress } from './client-address.ts';
 import { Credentials } from './credentials.ts';
 import { DataPlane } from './data-plane.ts';
 import { EngineLink } from './engine-link.ts';
-import type { StartedEngine } from './engine-link.ts';
 import { healthProbes } from './health-probes.ts';
 import { Health } from './health.ts';
 import { createApp } from './http/app.ts';
@@ -41,11 +33,14 @@ import { Dispatcher } from './http/dispatcher.ts';
 import { HttpServer } from './http/http-server.ts';
 import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
+import { joinQueues } from './join-queues.ts';
+import type { QueueOptions } from './join-queues.ts';
 import type { KeyStore } from './keys/key-store.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
 import { createRateLimiter } from './rate-limiter.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import { ResponseCache } from './response-cache.ts';
+import { Saturation } from './saturation.ts';
 import { SharedAnswers } from './shared-answers.ts';
 import type { SharedAnswer } from './shared-answers.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -65,7 +60,14 @@ type Readiness = () => Readonly<Record<string, boolean>>;
 async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void> {
   const { settings } = loaded;
   const parts = await startParts(loaded, lifecycle);
-  const admission = new Admission(settings.api.in_flight_max);
+  const admission = new Admission(
+    settings.api.in_flight_max,
+    new Saturation({
+      utilization: (now, since) => performance.eventLoopUtilization(now, since),
+      inFlightMin: settings.api.saturated_in_flight_min,
+      delayMsMax: settings.coalescer.queue_delay_ms_max,
+    }),
+  );
   const readiness: Readiness = () => ({
     redis: parts.redis.status === 'ready',
     results: parts.link.engine?.connected() ?? false,
@@ -111,9 +113,18 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
     () => resolver.start(),
     () => resolver.stop(),
   );
+  const memory = await lifecycle.start(
+    'memory guard',
+    async () => {
+      const guard = new MemoryGuard({ redis, percentMax: settings.queue.memory_percent_max });
+      await guard.start();
+      return guard;
+    },
+    (guard) => guard.close(),
+  );
   const link = new EngineLink({
     clients: [redis, producing, subscriber],
-    connect: () => joinQueues(connections, settings),
+    connect: () => joinQueues(connections, queueOptions(settings)),
     retryMs: engineRetryMs,
   });
   await lifecycle.start(
@@ -121,13 +132,13 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
     () => link.start(),
     () => link.close(),
   );
-  const answers = await shareAnswers(lifecycle, connections, settings);
+  const answers = await shareAnswers(lifecycle, connections, memory, settings);
   const keyStore = await lifecycle.start(
     'key store',
     () => new SqliteKeyStore(join(home, 'keys.db')),
     (each) => each.close(),
   );
-  return { redis, store, resolver, link, answers, keyStore };
+  return { redis, store, resolver, link, memory, answers, keyStore };
 }
 
 function routeTable(
@@ -136,7 +147,7 @@ function routeTable(
   admission: Admission,
   readiness: Readiness,
 ): RouteTable {
-  const { redis, store, resolver, link, answers } = parts;
+  const { redis, store, resolver, link, memory, answers } = parts;
   const { api, predict, default_model: defaultModel, environment } = settings;
   const engine = () => link.engine;
   const version = packageVersion();
@@ -148,6 +159,7 @@ function routeTable(
       resolver,
       engine,
       answers,
+      memory,
       defaultModel,
       timeoutMs: predict.timeout_ms,
     }),
@@ -177,6 +189,7 @@ function routeTable(
 async function shareAnswers(
   lifecycle: Lifecycle,
   { redis, keys }: Connections,
+  memory: MemoryGuard,
   { cache }: Settings,
 ): Promise<SharedAnswers> {
   const flights = await lifecycle.start(
@@ -188,7 +201,7 @@ async function shareAnswers(
     cache: new ResponseCache({
       redis,
       redisKey: (key) => keys.cacheEntry(key),
-      memory: { pressure: () => 0 },
+      memory,
       entryBytesMax: cache.entry_bytes_max,
       bytesMax: cache.bytes_max,
       lookupTimeoutMs: cache.lookup_timeout_ms,
@@ -229,49 +242,22 @@ async function connect(lifecycle: Lifecycle, settings: Settings, url: string) {
   return { redis, producing, subscriber, clock, keys: createRedisKeys(settings.redis.prefix) };
 }
 
-/** Everything between this process and its workers. Rejects, with nothing left open, while Redis is out of reach. */
-async function joinQueues(connections: Connections, settings: Settings): Promise<StartedEngine> {
-  const { redis, producing, subscriber, clock, keys } = connections;
-  const { coalescer: limits, queue, worker } = settings;
-  await clock.synchronize();
-  const presence = await createRedisPresenceObserver({
-    subscriber,
-    redis,
-    keys,
-    ttlMs: worker.presence_ttl_ms,
-  });
-  const { producer, receiver } = withResubmission({
-    receiver: await createRedisResultReceiver({ subscriber, redis, keys, replyTo: ulid() }),
-    producer: createBullmqProducer({
-      redis: producing,
-      keys,
+function queueOptions({ coalescer, predict, queue, worker }: Settings): QueueOptions {
+  return {
+    presenceTtlMs: worker.presence_ttl_ms,
+    jobs: {
       payloadInlineBytesMax: queue.payload_inline_bytes_max,
       payloadTtlMs: queue.payload_ttl_ms,
       eventsKeptMax: queue.events_kept_max,
       failedKeptMax: queue.failed_kept_max,
-    }),
-    unknown: (jobs) => unknownJobs(jobs, { redis, keys }),
-  });
-  const coalescer = createCoalescer({
-    producer,
-    receiver,
-    clock,
-    limits: {
-      jobsInFlightMax: limits.jobs_in_flight_max,
-      batchRowsMax: limits.batch_rows_max,
-      batchBytesMax: limits.batch_bytes_max,
-      pendingRowsMax: limits.pending_rows_max,
     },
-    poolOf,
-  });
-  return {
-    coalescer,
-    presence,
-    clock,
-    connected: () => receiver.connected,
-    close: async () => {
-      coalescer.close();
-      await Promise.all([presence.close(), receiver.close(), producer.close()]);
+    limits: {
+      jobsInFlightMax: coalescer.jobs_in_flight_max,
+      batchRowsMax: coalescer.batch_rows_max,
+      batchBytesMax: coalescer.batch_bytes_max,
+      pendingRowsMax: coalescer.pending_rows_max,
+      queueDelayMsMax: coalescer.queue_delay_ms_max,
+      timeoutMs: predict.timeout_ms,
     },
   };
 }

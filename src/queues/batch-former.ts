@@ -51,6 +51,8 @@ export interface BatchFormer<E extends BatchEntry> {
   remove(entry: E): boolean;
   /** The next batch of the first version, in turn, that `mayLeave` lets go. */
   take(nowMs: number, mayLeave?: (versionKey: string) => boolean): HandOff<E>;
+  /** Rows of a version that wait. */
+  rowsOf(versionKey: string): number;
   readonly rowCount: number;
   readonly entryCount: number;
 }
@@ -58,6 +60,7 @@ export interface BatchFormer<E extends BatchEntry> {
 interface VersionQueue<E extends BatchEntry> {
   /** Those of the newest entry: a version is immutable, so they only differ when the settings do. */
   bounds: BatchBounds;
+  rowCount: number;
   /** By compatibility key, in the order of their turns. A set keeps order and removes in constant time. No group is empty. */
   readonly groups: Map<string, Set<E>>;
 }
@@ -68,14 +71,20 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
   let rowCount = 0;
   let entryCount = 0;
 
-  const discount = (entry: E): void => {
+  const discount = (queue: VersionQueue<E>, entry: E): void => {
+    queue.rowCount -= entry.rowCount;
     rowCount -= entry.rowCount;
     entryCount -= 1;
   };
   return {
     add: (entry, bounds) => {
-      const queue = getOrInsert(versions, entry.versionKey, () => ({ bounds, groups: new Map() }));
+      const queue = getOrInsert(versions, entry.versionKey, () => ({
+        bounds,
+        rowCount: 0,
+        groups: new Map(),
+      }));
       queue.bounds = bounds;
+      queue.rowCount += entry.rowCount;
       getOrInsert(queue.groups, entry.compatibilityKey, () => new Set<E>()).add(entry);
       rowCount += entry.rowCount;
       entryCount += 1;
@@ -84,7 +93,7 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
       const queue = versions.get(entry.versionKey);
       const group = queue?.groups.get(entry.compatibilityKey);
       if (queue === undefined || group === undefined || !group.delete(entry)) return false;
-      discount(entry);
+      discount(queue, entry);
       if (group.size === 0) queue.groups.delete(entry.compatibilityKey);
       if (queue.groups.size === 0) versions.delete(entry.versionKey);
       return true;
@@ -99,6 +108,7 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
       }
       return { batch: undefined, dropped };
     },
+    rowsOf: (versionKey) => versions.get(versionKey)?.rowCount ?? 0,
     get rowCount() {
       return rowCount;
     },
@@ -113,7 +123,7 @@ function takeOfVersion<E extends BatchEntry>(
   queue: VersionQueue<E>,
   nowMs: number,
   dropped: DroppedEntry<E>[],
-  discount: (entry: E) => void,
+  discount: (queue: VersionQueue<E>, entry: E) => void,
 ): Batch<E> | undefined {
   const { groups, bounds } = queue;
   for (const [compatibilityKey, group] of groups) {
@@ -132,7 +142,7 @@ function takeOfVersion<E extends BatchEntry>(
         bytes += entry.bytes;
       }
       group.delete(entry);
-      discount(entry);
+      discount(queue, entry);
     }
     moveToEnd(groups, compatibilityKey, group, group.size > 0);
     if (entries.length > 0) return { versionKey, entries, rowCount, bytes };

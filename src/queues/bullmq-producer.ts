@@ -60,6 +60,20 @@ class BullmqProducer implements JobProducer {
     }
   }
 
+  async takeBack({ id, pool, lane }: Pick<InferenceJob, 'id' | 'pool' | 'lane'>): Promise<boolean> {
+    const { redis, keys } = this.#options;
+    try {
+      const queue = this.#queue(pool, lane);
+      // A job that a worker has is locked. One that is gone counts as removed for BullMQ.
+      if ((await queue.getJobState(id)) !== 'waiting') return false;
+      if ((await queue.remove(id)) !== 1) return false;
+      await redis.unlink(keys.payload(id));
+      return true;
+    } catch (error) {
+      throw redisUnavailable(error);
+    }
+  }
+
   async depth(pool: string, lane: Lane): Promise<number> {
     try {
       return await this.#queue(pool, lane).getWaitingCount();

@@ -1,59 +1,40 @@
 import { monotonicFactory } from 'ulid';
 import { channels } from '../channels.ts';
-import type { JobEvent } from '../channels.ts';
 import { MillraceError, toMillraceError } from '../errors.ts';
 import type { Manifest } from '../registry/manifest.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
-import type { Signature } from '../registry/signature.ts';
 import { encodeTensors } from '../tensors/binary-codec.ts';
 import { joinRows, rowCount } from '../tensors/batch.ts';
-import { isFixed } from '../tensors/shape.ts';
-import type { NamedTensors } from '../tensors/tensor.ts';
 import { createBatchFormer } from './batch-former.ts';
-import type { Batch, BatchBounds, BatchEntry, Cancellation } from './batch-former.ts';
+import type { Batch } from './batch-former.ts';
 import { createDeadlineWheel } from './deadline-wheel.ts';
-import type { DeadlineWheel, Expirable } from './deadline-wheel.ts';
+import type { DeadlineWheel } from './deadline-wheel.ts';
 import { entryShares } from './entry-share.ts';
 import type { JobProducer } from './job-queue.ts';
-import { jobEntriesMax, jobSchemaVersion } from './job.ts';
+import { end, isGone, jobEventOf, publishDrop, publishJobEvent } from './job-in-flight.ts';
+import type { CoalescedAnswer, CoalescerRequest, Entry, JobInFlight } from './job-in-flight.ts';
+import { jobSchemaVersion } from './job.ts';
 import type { InferenceJob } from './job.ts';
 import type { ResultReceiver } from './result-channel.ts';
 import type { InferenceResult, ResultOutcome } from './result.ts';
 import type { SharedClock } from './shared-clock.ts';
+import { shed } from './shedding.ts';
+import type { Backlog } from './shedding.ts';
+import { VersionLoad } from './version-load.ts';
+import type { VersionLimits } from './version-load.ts';
 
-export interface CoalescerRequest {
-  readonly requestId: string;
-  readonly version: ModelVersion;
-  /** Packed; axis 0 of every tensor is rows, usually one. */
-  readonly tensors: NamedTensors;
-  /** Packed bytes of the tensors' data. */
-  readonly bytes: number;
-  /** Equal only for requests that may share a run: tensors that `joinRows` can join, and the same outputs. */
-  readonly compatibilityKey: string;
-  /** As in `InferenceJob.outputs`. */
-  readonly outputs: readonly string[] | null;
-  /** By the shared clock. */
-  readonly deadlineMs: number;
-  /** Once aborted the request does not leave any more, if it has not yet; its promise rejects with the reason. */
-  readonly signal?: Cancellation;
-}
+export type { CoalescedAnswer, CoalescerRequest };
 
-/** The rows `firstRow` to `firstRow + rowCount` of every result tensor are this request's; nothing is copied. */
-export interface CoalescedAnswer {
-  readonly result: InferenceResult;
-  readonly firstRow: number;
-  readonly rowCount: number;
-  /** From `submit` to the leaving of the job. */
-  readonly batchWaitMs: number;
-}
-
-export interface CoalescerLimits {
+export interface CoalescerLimits extends VersionLimits {
   /** Of one version. While fewer are out, whatever arrives leaves at the end of its turn. */
   readonly jobsInFlightMax: number;
-  readonly batchRowsMax: number;
-  readonly batchBytesMax: number;
-  /** Rows that may wait to leave, over all versions: the bound on this process's memory. */
+  /**
+   * Rows that may wait to leave, over all versions: the bound on this process's memory. A version gets no more of
+   * them than are free besides, so that one which is flooded, or whose jobs hang, leaves room for the others.
+   */
   readonly pendingRowsMax: number;
+  /** How long a request may wait to leave in a queue that stands; see shedding.ts. */
+  readonly queueDelayMsMax: number;
 }
 
 export interface CoalescerOptions {
@@ -70,12 +51,9 @@ export interface CoalescerOptions {
  * job comes back. There is no delay timer: an idle system adds no wait, a busy one batches by itself.
  *
  * A request ends exactly once: answered, failed by its worker, `timeout` at its deadline, its signal's reason, or
- * `service_unavailable` (no room, no queue, closed). A job's permit is given back exactly once: when its result
- * comes, when it could not be added, or when the last of its deadlines has passed, so that no lost job can
- * hold up a version.
- *
- * What belongs before `submit`: look-up in the cache, single flight. What belongs into it: refusing at once
- * what cannot meet its deadline; `#finish` knows how long each job took.
+ * `service_unavailable` (no room, too long a wait, no queue, closed). A job's permit is given back exactly once: when
+ * its result comes, when it could not be added or was taken back, or when the last of its deadlines has passed, so
+ * that no lost job can hold up a version.
  */
 export interface Coalescer {
   /** Rejects with a MillraceError, or with the reason of the request's signal. */
@@ -90,26 +68,11 @@ export function createCoalescer(options: CoalescerOptions): Coalescer {
   return new SelfClockedCoalescer(options);
 }
 
-/** A request on its way: waiting in the batch former, then part of a job. */
-interface Entry extends BatchEntry, Expirable {
-  readonly request: CoalescerRequest;
-  readonly addedAtMs: number;
-  resolve(answer: CoalescedAnswer): void;
-  reject(error: unknown): void;
-}
-
-/** Holds one of the version's permits until it is finished. */
-interface JobInFlight extends Expirable {
-  readonly job: InferenceJob;
-  readonly batch: Batch<Entry>;
-}
-
-interface VersionFacts {
-  readonly key: string;
-  readonly bounds: BatchBounds;
-}
-
-const overloadRetryAfterS = 1;
+/**
+ * How often jobs are looked through for those whose callers have all left. A shorter life is over before it could
+ * be taken back.
+ */
+const takeBackMs = 100;
 
 class SelfClockedCoalescer implements Coalescer {
   readonly #options: CoalescerOptions;
@@ -117,9 +80,11 @@ class SelfClockedCoalescer implements Coalescer {
   readonly #wheel: DeadlineWheel;
   /** Unique is enough, unguessable is not needed; the default draws 16 times from the system a job, 30 µs. */
   readonly #newJobId = monotonicFactory(Math.random);
-  readonly #facts = new WeakMap<ModelVersion, VersionFacts>();
+  readonly #loads = new WeakMap<ModelVersion, VersionLoad>();
   /** Jobs out, by version; never an empty set. */
   readonly #inFlight = new Map<string, Set<JobInFlight>>();
+  /** Runs while jobs are out. */
+  #takeBackTimer: NodeJS.Timeout | undefined;
   #flushScheduled = false;
   #closed = false;
 
@@ -141,27 +106,29 @@ class SelfClockedCoalescer implements Coalescer {
   submit(request: CoalescerRequest): Promise<CoalescedAnswer> {
     return new Promise((resolve, reject) => {
       const rows = rowCount(request.tensors);
-      if (this.#closed) throw unavailable('The server is stopping');
-      if (this.#former.rowCount + rows > this.#options.limits.pendingRowsMax)
-        throw unavailable('Too many requests are waiting');
-      const { key, bounds } = this.#factsOf(request.version);
+      const load = this.#loadOf(request.version);
+      const nowMs = this.#options.clock.nowMs();
+      this.#admit(request, rows, load, nowMs);
       const entry: Entry = {
         request,
-        versionKey: key,
+        versionKey: load.key,
         compatibilityKey: request.compatibilityKey,
         rowCount: rows,
         bytes: request.bytes,
         deadlineMs: request.deadlineMs,
         signal: request.signal,
-        addedAtMs: this.#options.clock.nowMs(),
+        addedAtMs: nowMs,
+        isOver: false,
         resolve,
         reject,
         expire: () => {
-          this.#former.remove(entry);
-          reject(new MillraceError('timeout'));
+          // Its job may have taken it along in the same turn of the wheel.
+          if (entry.isOver) return;
+          publishDrop('expired', this.#former.remove(entry) ? 'batching' : 'result');
+          end(entry, new MillraceError('timeout'));
         },
       };
-      this.#former.add(entry, bounds);
+      this.#former.add(entry, load.bounds);
       this.#wheel.add(entry);
       this.#scheduleFlush();
     });
@@ -169,34 +136,55 @@ class SelfClockedCoalescer implements Coalescer {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#takeBackTimer);
     const stopping = unavailable('The server is stopping');
-    for (const flight of [...this.#inFlight.values()].flatMap((flights) => [...flights]))
-      this.#abandon(flight, stopping);
+    for (const flight of this.#flights()) this.#abandon(flight, stopping);
     // Later than every deadline: hands back all that wait.
     const { dropped } = this.#former.take(Number.POSITIVE_INFINITY);
-    for (const { entry } of dropped) entry.reject(stopping);
+    for (const { entry } of dropped) end(entry, stopping);
     this.#wheel.close();
   }
 
-  #factsOf(version: ModelVersion): VersionFacts {
-    const known = this.#facts.get(version);
-    if (known !== undefined) return known;
-    const { batchRowsMax, batchBytesMax } = this.#options.limits;
-    const { max_batch_size, max_batch_bytes } = version.manifest.batching ?? {};
-    const facts: VersionFacts = {
-      key: `${version.model}/${version.version}`,
-      bounds: {
-        rowsMax: Math.min(
-          batchRowsMax,
-          max_batch_size ?? batchRowsMax,
-          rowsOfOneShape(version.signature),
-          jobEntriesMax,
-        ),
-        bytesMax: Math.min(batchBytesMax, max_batch_bytes ?? batchBytesMax),
-      },
+  #flights(): JobInFlight[] {
+    return [...this.#inFlight.values()].flatMap((flights) => [...flights]);
+  }
+
+  #loadOf(version: ModelVersion): VersionLoad {
+    let load = this.#loads.get(version);
+    if (load === undefined) {
+      load = new VersionLoad(version, this.#options.limits);
+      this.#loads.set(version, load);
+    }
+    return load;
+  }
+
+  /** Throws where a request must not wait here. */
+  #admit(request: CoalescerRequest, rows: number, load: VersionLoad, nowMs: number): void {
+    if (this.#closed) throw unavailable('The server is stopping');
+    const { pendingRowsMax, queueDelayMsMax, batchRowsMax } = this.#options.limits;
+    if (this.#former.rowsOf(load.key) + rows > pendingRowsMax - this.#former.rowCount) {
+      publishDrop('rejected', 'pending_rows');
+      throw unavailable('Too many requests are waiting');
+    }
+    const remainingMs = request.deadlineMs - nowMs;
+    const patience = { remainingMs, queueDelayMsMax, rowsFree: batchRowsMax };
+    const refused = shed(this.#backlog(load, request.bytes / rows), rows, load.time, patience);
+    if (refused === undefined) return;
+    publishDrop('rejected', refused.reason);
+    throw unavailable('The request could not be served in time', refused.drainMs / 1000);
+  }
+
+  #backlog({ key, bounds }: VersionLoad, rowBytes: number): Backlog {
+    const flights = this.#inFlight.get(key);
+    let rowsOut = 0;
+    for (const { batch } of flights ?? []) rowsOut += batch.rowCount;
+    return {
+      waitingRows: this.#former.rowsOf(key),
+      jobsOut: flights?.size ?? 0,
+      rowsOut,
+      jobsInFlightMax: this.#options.limits.jobsInFlightMax,
+      batchRows: Math.max(1, Math.min(bounds.rowsMax, Math.floor(bounds.bytesMax / rowBytes))),
     };
-    this.#facts.set(version, facts);
-    return facts;
   }
 
   /** At the end of the turn, so that all requests which it brought in leave together. */
@@ -214,7 +202,8 @@ class SelfClockedCoalescer implements Coalescer {
       const { batch, dropped } = this.#former.take(nowMs, this.#hasPermit);
       for (const { entry, reason } of dropped) {
         this.#wheel.remove(entry);
-        entry.reject(reason === 'expired' ? new MillraceError('timeout') : entry.signal?.reason);
+        publishDrop(reason, 'batching');
+        end(entry, reason === 'expired' ? new MillraceError('timeout') : entry.signal?.reason);
       }
       if (batch === undefined) return;
       this.#send(batch, nowMs);
@@ -233,9 +222,14 @@ class SelfClockedCoalescer implements Coalescer {
       this.#rejectAll(batch, toMillraceError(error));
       return;
     }
+    const load = this.#loadOf((batch.entries[0] as Entry).request.version);
     const flight: JobInFlight = {
       job,
       batch,
+      load,
+      isCold: load.isCold,
+      isAdded: false,
+      isTakingBack: false,
       deadlineMs: Math.max(...batch.entries.map((entry) => entry.deadlineMs)),
       expire: () => this.#abandon(flight, new MillraceError('timeout')),
     };
@@ -245,9 +239,15 @@ class SelfClockedCoalescer implements Coalescer {
     this.#wheel.add(flight);
     receiver.expect(job.id, (outcome) => this.#settle(flight, outcome));
     publishJobEvent('submitted', flight);
+    this.#takeBackTimer ??= setTimeout(this.#takeBackAbandoned, takeBackMs);
     // Redis may have the job although the reply was lost. That is safe: its result finds no waiter and is counted
     // as late, a run changes nothing, and a client that tries again makes a job of its own.
-    producer.add(job).catch((error: unknown) => this.#abandon(flight, toMillraceError(error)));
+    producer.add(job).then(
+      () => {
+        flight.isAdded = true;
+      },
+      (error: unknown) => this.#abandon(flight, toMillraceError(error)),
+    );
   }
 
   #toJob(batch: Batch<Entry>, nowMs: number): InferenceJob {
@@ -276,8 +276,14 @@ class SelfClockedCoalescer implements Coalescer {
   #settle(flight: JobInFlight, outcome: ResultOutcome): void {
     if (!this.#finish(flight)) return;
     publishJobEvent('settled', flight);
-    if (outcome.kind === 'unreadable') this.#rejectAll(flight.batch, outcome.error);
-    else this.#answerAll(flight, outcome.result);
+    if (outcome.kind === 'unreadable') {
+      this.#rejectAll(flight.batch, outcome.error);
+      return;
+    }
+    const { load, batch, job, isCold } = flight;
+    const roundTripMs = this.#options.clock.nowMs() - job.submittedAtMs;
+    load.settled(batch.rowCount, roundTripMs, outcome.result, isCold);
+    this.#answerAll(flight, outcome.result);
   }
 
   #answerAll({ batch, job }: JobInFlight, result: InferenceResult): void {
@@ -295,11 +301,36 @@ class SelfClockedCoalescer implements Coalescer {
       const entry = batch.entries[i] as Entry;
       const share = shares[i] as (typeof shares)[number];
       this.#wheel.remove(entry);
-      if (share.kind === 'failed') entry.reject(share.error);
+      if (share.kind === 'failed') end(entry, share.error);
       else {
+        entry.isOver = true;
         const batchWaitMs = job.submittedAtMs - entry.addedAtMs;
         entry.resolve({ result, firstRow: share.firstRow, rowCount: entry.rowCount, batchWaitMs });
       }
+    }
+  }
+
+  /** Every request of it has expired or its caller has left. */
+  readonly #takeBackAbandoned = (): void => {
+    const flights = this.#flights();
+    this.#takeBackTimer = flights.length > 0 ? setTimeout(this.#takeBackAbandoned, takeBackMs) : undefined;
+    for (const flight of flights)
+      if (flight.isAdded && !flight.isTakingBack && flight.batch.entries.every(isGone))
+        void this.#takeBack(flight);
+  };
+
+  /** What a worker has already keeps its permit: it takes up a host until it is done or late. */
+  async #takeBack(flight: JobInFlight): Promise<void> {
+    flight.isTakingBack = true;
+    const isBack = await this.#options.producer.takeBack(flight.job).catch(() => false);
+    if (!isBack || !this.#finish(flight)) return;
+    this.#options.receiver.forget(flight.job.id, () => undefined);
+    publishJobEvent('lost', flight);
+    for (const entry of flight.batch.entries) {
+      if (entry.isOver) continue;
+      this.#wheel.remove(entry);
+      publishDrop('cancelled', 'lane');
+      end(entry, entry.signal?.reason);
     }
   }
 
@@ -326,32 +357,14 @@ class SelfClockedCoalescer implements Coalescer {
 
   #rejectAll(batch: Batch<Entry>, error: MillraceError): void {
     for (const entry of batch.entries) {
+      if (entry.isOver) continue;
       this.#wheel.remove(entry);
-      entry.reject(error);
+      if (error.code === 'timeout') publishDrop('expired', 'result');
+      end(entry, error);
     }
   }
 }
 
-/**
- * Most rows whose answers surely have one shape, so that one result can hold them: where a model leaves the shape of
- * its outputs open, those of one run. Otherwise a neighbour's answer could make the whole job fail.
- */
-function rowsOfOneShape({ outputs, batch }: Signature): number {
-  if (batch.kind === 'dynamic') return Number.POSITIVE_INFINITY;
-  const firstAxis = batch.kind === 'none' ? 0 : 1;
-  if (outputs.every(({ shape }) => isFixed(shape.slice(firstAxis)))) return Number.POSITIVE_INFINITY;
-  return batch.kind === 'none' ? 1 : batch.size;
-}
-
-function unavailable(message: string): MillraceError {
-  return new MillraceError('service_unavailable', message, { retryAfterS: overloadRetryAfterS });
-}
-
-function publishJobEvent(phase: JobEvent['phase'], flight: JobInFlight): void {
-  if (channels.job.hasSubscribers) channels.job.publish(jobEventOf(phase, flight));
-}
-
-function jobEventOf(phase: JobEvent['phase'], { job, batch }: JobInFlight): JobEvent {
-  const { id: jobId, model, version, lane } = job;
-  return { phase, jobId, model, version, lane, rows: batch.rowCount, entries: batch.entries.length };
+function unavailable(message: string, retryAfterS = 1): MillraceError {
+  return new MillraceError('service_unavailable', message, { retryAfterS: Math.max(1, retryAfterS) });
 }

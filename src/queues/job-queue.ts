@@ -10,6 +10,11 @@ export interface JobProducer {
    * the job may still have been added, its result is then nobody's.
    */
   add(job: InferenceJob): Promise<void>;
+  /**
+   * Takes a job that was added out of its lane again. False when a worker has it, or had it: it goes on. Throws
+   * `service_unavailable` when Redis is out of reach.
+   */
+  takeBack(job: Pick<InferenceJob, 'id' | 'pool' | 'lane'>): Promise<boolean>;
   /** Jobs waiting in a lane. */
   depth(pool: string, lane: Lane): Promise<number>;
   close(): Promise<void>;

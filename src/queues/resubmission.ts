@@ -85,6 +85,8 @@ export function withResubmission(options: ResubmissionOptions): ResubmittingQueu
         watch();
         return producer.add(job);
       },
+      // Asked for at the same moment it may be submitted again: it then runs for nobody, which changes nothing.
+      takeBack: (job) => producer.takeBack(job),
       depth: (pool, lane) => producer.depth(pool, lane),
       close: async () => {
         isClosed = true;

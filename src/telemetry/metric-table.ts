@@ -8,7 +8,17 @@ export interface MetricDefinition {
   readonly help: string;
   readonly labels: readonly string[];
   /** The channel that feeds it, or `pull` when a main registers a function that is asked at each scrape. */
-  readonly source: 'request' | 'job' | 'cache' | 'run' | 'host' | 'versionFault' | 'limit' | 'fault' | 'pull';
+  readonly source:
+    | 'request'
+    | 'job'
+    | 'drop'
+    | 'cache'
+    | 'run'
+    | 'host'
+    | 'versionFault'
+    | 'limit'
+    | 'fault'
+    | 'pull';
   readonly buckets?: readonly number[];
 }
 
@@ -101,6 +111,24 @@ export const metricTable = {
     help: 'Jobs submitted and not yet settled or lost.',
     labels: ['lane'],
     source: 'job',
+  },
+  millrace_expired_total: {
+    type: 'counter',
+    help: 'Requests whose deadline had passed, by where that was found: batching and result in the API, taking, loading, run and publish in workers. Only publish has cost a run.',
+    labels: ['stage'],
+    source: 'drop',
+  },
+  millrace_cancelled_total: {
+    type: 'counter',
+    help: 'Requests whose caller had left, by where that was found: batching, or lane for those whose whole job was taken back.',
+    labels: ['stage'],
+    source: 'drop',
+  },
+  millrace_rejected_total: {
+    type: 'counter',
+    help: 'Requests refused at once with 503, by what was short: admission, saturation, memory, pending_rows, deadline or queue_delay.',
+    labels: ['stage'],
+    source: 'drop',
   },
   millrace_batch_rows: {
     type: 'histogram',

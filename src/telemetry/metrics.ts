@@ -4,6 +4,7 @@ import type { Metric } from 'prom-client';
 import { channels } from '../channels.ts';
 import type {
   CacheEvent,
+  DropEvent,
   FaultEvent,
   HostEvent,
   JobEvent,
@@ -43,6 +44,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.request, requestRecorder(table)),
     subscribe(channels.job, jobRecorder(table)),
     subscribe(channels.cache, cacheRecorder(table)),
+    subscribe(channels.drop, dropRecorder(table)),
     subscribe(channels.run, runRecorder(table)),
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
@@ -180,6 +182,15 @@ function cacheRecorder(table: Table): (event: CacheEvent) => void {
     joined: table.millrace_single_flight_joins_total.labels(),
   };
   return ({ what, count }) => series[what].add(count);
+}
+
+function dropRecorder(table: Table): (event: DropEvent) => void {
+  const stages = {
+    expired: memo((stage) => table.millrace_expired_total.labels(stage)),
+    cancelled: memo((stage) => table.millrace_cancelled_total.labels(stage)),
+    rejected: memo((stage) => table.millrace_rejected_total.labels(stage)),
+  };
+  return ({ reason, stage, requests }) => stages[reason](stage).add(requests);
 }
 
 function runRecorder(table: Table): (event: RunEvent) => void {

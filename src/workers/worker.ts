@@ -1,5 +1,5 @@
 import { channels } from '../channels.ts';
-import type { FaultEvent, RunEvent } from '../channels.ts';
+import type { DropEvent, FaultEvent, RunEvent } from '../channels.ts';
 import { MillraceError, toMillraceError } from '../errors.ts';
 import { compilePostprocess } from '../processing/postprocess/compile.ts';
 import { compilePreprocess } from '../processing/preprocess/compile.ts';
@@ -103,7 +103,7 @@ export class Worker {
       outcome: 'succeeded',
       isSuspect: taken.startCount >= startsSuspected || this.#options.faults.isRepeated(job),
     };
-    const rows = dropExpired(await this.#infer(passage), nowMs());
+    const rows = this.#dropExpired(await this.#infer(passage), nowMs(), 'publish');
     this.#report(passage, rows);
     if (signal.aborted) return;
     await publisher.publish(job.replyTo, {
@@ -124,14 +124,16 @@ export class Worker {
     let rows: LiveRows = { entries: entriesOf(job), tensors: new Map(), failures: [] };
     let lease: Lease | undefined;
     try {
-      rows = dropExpired(openRows(job.entries, decodeTensors(job.payload)), nowMs());
+      rows = this.#dropExpired(openRows(job.entries, decodeTensors(job.payload)), nowMs(), 'taking');
       if (rows.entries.length === 0) return rows;
       const version = await this.#resolve(job);
       lease = await this.#acquire(version, deadlineOf(rows));
       // Without a lease all are late, whatever the clock says by now: a live entry's rows would pass for results.
-      rows = dropExpired(rows, lease === undefined ? Number.POSITIVE_INFINITY : nowMs());
+      rows = this.#dropExpired(rows, lease === undefined ? Number.POSITIVE_INFINITY : nowMs(), 'loading');
       if (lease === undefined || rows.entries.length === 0) return rows;
-      return takeResults(rows, await this.#runAll(passage, rows, version, lease));
+      const results = takeResults(rows, await this.#runAll(passage, rows, version, lease));
+      publishExpired(results, rows, 'run');
+      return results;
     } catch (error) {
       const known = toMillraceError(error);
       if (known.code === 'internal_error') publishFault(`Job ${job.id} of ${job.model} failed`, error);
@@ -140,6 +142,12 @@ export class Worker {
     } finally {
       lease?.release();
     }
+  }
+
+  #dropExpired(rows: LiveRows, nowMs: number, stage: DropEvent['stage']): LiveRows {
+    const kept = dropExpired(rows, nowMs);
+    publishExpired(kept, rows, stage);
+    return kept;
   }
 
   /** The very file that the API saw: a version name is never bound to another, so a difference is a mix-up. */
@@ -305,6 +313,16 @@ function entriesOf({ entries }: InferenceJob): LiveRows['entries'] {
 
 function deadlineOf({ entries }: LiveRows): number {
   return Math.max(...entries.map(({ deadlineMs }) => deadlineMs));
+}
+
+/** Those of `after` that had not expired `before`. */
+function publishExpired(after: LiveRows, before: LiveRows, stage: DropEvent['stage']): void {
+  const requests = expiredCount(after) - expiredCount(before);
+  if (requests > 0) channels.drop.publish({ reason: 'expired', stage, requests } satisfies DropEvent);
+}
+
+function expiredCount({ failures }: LiveRows): number {
+  return failures.filter(({ reason }) => reason === 'expired').length;
 }
 
 function publishFault(message: string, error?: unknown): void {

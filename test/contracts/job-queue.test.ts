@@ -54,6 +54,27 @@ describe('job queue contract', () => {
     expect(await rig.producer.depth('default', 'bulk')).to.equal(1);
   });
 
+  it('takes a job back that waits, with its payload, but none that a worker has or had', async () => {
+    const job = sampleJob({ payload: largePayload });
+    await rig.producer.add(job);
+    expect(await rig.producer.takeBack(job)).to.equal(true);
+    expect(await rig.redis.keys(`${rig.keys.bullmq}*${job.id}*`)).to.deep.equal([]);
+    expect(await rig.producer.takeBack(job)).to.equal(false);
+
+    const taken = createInbox<TakenJob>();
+    const ended = Promise.withResolvers<void>();
+    await rig.consume((each) => {
+      taken.push(each);
+      return ended.promise;
+    });
+    const running = sampleJob();
+    await rig.producer.add(running);
+    await taken.filled(1);
+    expect(taken.items[0]?.job.id).to.equal(running.id);
+    expect(await rig.producer.takeBack(running)).to.equal(false);
+    ended.resolve();
+  });
+
   it('carries a large payload apart and removes it afterwards', async () => {
     const job = sampleJob({ payload: largePayload });
     await rig.producer.add(job);

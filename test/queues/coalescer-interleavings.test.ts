@@ -137,7 +137,14 @@ describe('coalescer over Redis', () => {
       producer,
       receiver,
       clock,
-      limits: { jobsInFlightMax: 2, batchRowsMax: 64, batchBytesMax: 1e6, pendingRowsMax: 8192 },
+      limits: {
+        jobsInFlightMax: 2,
+        batchRowsMax: 64,
+        batchBytesMax: 1e6,
+        pendingRowsMax: 8192,
+        queueDelayMsMax: 10_000,
+        timeoutMs: 10_000,
+      },
       poolOf: () => 'default',
     });
     const [version] = versions;

@@ -24,6 +24,10 @@ export interface CoalescerRig {
   readonly jobs: Inbox<InferenceJob>;
   /** Ids that were forgotten, with what to call when they come late. */
   readonly forgotten: ReadonlyMap<string, () => void>;
+  /** Jobs that were taken back from their lane. */
+  readonly takenBack: Inbox<InferenceJob['id']>;
+  /** Whether a job that is taken back still waits in its lane. */
+  isWaiting: boolean;
   /** Set to make adding fail. */
   addError: Error | undefined;
   submit(values: readonly number[], over?: Partial<CoalescerRequest>): Promise<CoalescedAnswer>;
@@ -36,13 +40,16 @@ export const limits: CoalescerLimits = {
   jobsInFlightMax: 1,
   batchRowsMax: 4,
   batchBytesMax: 1000,
-  pendingRowsMax: 10,
+  pendingRowsMax: 20,
+  queueDelayMsMax: 10_000,
+  timeoutMs: 10_000,
 };
 
 export const version = sampleVersion();
 
 export function makeCoalescerRig(over: Partial<CoalescerLimits> = {}): CoalescerRig {
   const jobs = createInbox<InferenceJob>();
+  const takenBack = createInbox<InferenceJob['id']>();
   const waiters = new Map<string, (outcome: ResultOutcome) => void>();
   const forgotten = new Map<string, () => void>();
   const receiver: ResultReceiver = {
@@ -61,6 +68,10 @@ export function makeCoalescerRig(over: Partial<CoalescerLimits> = {}): Coalescer
       if (!waiters.has(job.id)) throw new Error('the waiter must be registered before the job is added');
       jobs.push(job);
     },
+    takeBack: async ({ id }) => {
+      takenBack.push(id);
+      return rig.isWaiting;
+    },
     depth: () => Promise.resolve(0),
     close: () => Promise.resolve(),
   };
@@ -76,6 +87,8 @@ export function makeCoalescerRig(over: Partial<CoalescerLimits> = {}): Coalescer
     coalescer,
     jobs,
     forgotten,
+    takenBack,
+    isWaiting: true,
     addError: undefined,
     submit: (values, requestOver = {}) =>
       coalescer.submit({

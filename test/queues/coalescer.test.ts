@@ -164,13 +164,96 @@ describe('coalescer', () => {
   });
 
   it('refuses what there is no room for, at once', async () => {
-    const rig = makeRig({ pendingRowsMax: 3 });
+    const rig = makeRig({ pendingRowsMax: 5 });
     const answers = [rig.submit([1, 2]), rig.submit([3])];
     const refusal = await rejectionOf(rig.submit([4]));
     expect(refusal).to.include({ code: 'service_unavailable', retryAfterS: 1 });
     const [job] = await rig.jobs.filled(1);
     rig.echo(job);
     await Promise.all(answers);
+  });
+
+  it('leaves room for other versions, however many of one are waiting', async () => {
+    const rig = makeRig({ pendingRowsMax: 8 });
+    const other = sampleVersion({}, 'v2');
+    const flood = Array.from({ length: 10 }, (_, i) => rig.submit([i]).catch((error: unknown) => error));
+    const answer = rig.submit([7], { version: other });
+    const jobs = await rig.jobs.filled(2);
+    rig.echo(jobs.find(({ version }) => version === 'v2'));
+    expect(answerValues(await answer)).to.deep.equal([7]);
+    rig.echo(jobs.find(({ version }) => version === 'v1'));
+    const answers = await Promise.all(flood);
+    expect(answers.filter((each) => each instanceof Error)).to.have.length(6);
+  });
+
+  it('refuses at once what would come too late after what waits, and lets in again once it has left', async () => {
+    const rig = makeRig({ queueDelayMsMax: 0, batchRowsMax: 1 });
+    const ran = { timings: { queueMs: 0, waitMs: 0, runMs: 1 } };
+    for (let n = 0; n < 2; n += 1) {
+      const answer = rig.submit([n]);
+      rig.echo((await rig.jobs.filled(n + 1))[n], ran);
+      await answer;
+    }
+    const waiting = [1, 2, 3].map((value) => rig.submit([value]));
+    const [, , third] = await rig.jobs.filled(3);
+    const refusal = await rejectionOf(rig.submit([4]));
+    expect(refusal).to.include({ code: 'service_unavailable', retryAfterS: 1 });
+    rig.echo(third, ran);
+    const [, , , fourth] = await rig.jobs.filled(4);
+    waiting.push(rig.submit([5]));
+    rig.echo(fourth, ran);
+    for (const n of [4, 5]) rig.echo((await rig.jobs.filled(n + 1))[n], ran);
+    expect((await Promise.all(waiting)).map(answerValues)).to.deep.equal([[1], [2], [3], [5]]);
+  });
+
+  it('sends no more rows in a job than are served in time', async () => {
+    const rig = makeRig({ timeoutMs: 40, batchRowsMax: 64, pendingRowsMax: 1000 });
+    const ran = { timings: { queueMs: 0, waitMs: 0, runMs: 1 } };
+    // Each row takes at least a millisecond here, and a job may take a quarter of the deadline.
+    for (const [n, rowCount] of [1, 1, 32, 1, 32].entries()) {
+      const values = Array.from({ length: rowCount }, (_, i) => i);
+      const answer = rig.submit(values);
+      const job = (await rig.jobs.filled(n + 1))[n];
+      const untilMs = performance.now() + rowCount;
+      while (performance.now() < untilMs);
+      rig.echo(job, ran);
+      await answer;
+    }
+    const answers = Array.from({ length: 40 }, (_, i) => rig.submit([i]));
+    const job = (await rig.jobs.filled(6))[5];
+    expect(job?.entries.length, 'of 40 that wait').to.be.within(1, 33);
+    rig.coalescer.close();
+    await Promise.allSettled(answers);
+  });
+
+  it('takes a job back from its lane when all its callers have left, and only then', async () => {
+    const rig = makeRig();
+    const callers = [new AbortController(), new AbortController()];
+    const refusals = callers.map(({ signal }, value) => rejectionOf(rig.submit([value], { signal })));
+    const [job] = await rig.jobs.filled(1);
+    const next = rig.submit([9]);
+    const reason = new Error('the client left');
+    callers[0]?.abort(reason);
+    expect(rig.takenBack.items).to.deep.equal([]);
+    callers[1]?.abort(reason);
+    expect(await rig.takenBack.filled(1)).to.deep.equal([job?.id]);
+    expect(await Promise.all(refusals)).to.deep.equal([reason, reason]);
+    const [, second] = await rig.jobs.filled(2);
+    rig.echo(second);
+    expect(answerValues(await next)).to.deep.equal([9]);
+  });
+
+  it('leaves a job to the worker that has it, also when all its callers have left', async () => {
+    const rig = makeRig();
+    rig.isWaiting = false;
+    const caller = new AbortController();
+    const answer = rig.submit([1], { signal: caller.signal });
+    const [job] = await rig.jobs.filled(1);
+    caller.abort(new Error('the client left'));
+    await rig.takenBack.filled(1);
+    expect(rig.coalescer.jobsInFlight).to.equal(1);
+    rig.echo(job);
+    expect(answerValues(await answer)).to.deep.equal([1]);
   });
 
   it('rejects all of a job that could not be added, and goes on with the next', async () => {

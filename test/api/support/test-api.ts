@@ -100,6 +100,7 @@ const defaultServer: HttpServerOptions = {
 };
 const farAwayMs = 3_600_000;
 const noCache = { lookup: async () => ({ kind: 'bypass' }) as const, insert: () => undefined };
+const unsaturated = { limit: () => Number.POSITIVE_INFINITY, answered: () => undefined };
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const home = await mkdtemp(join(tmpdir(), 'millrace-api-'));
@@ -114,7 +115,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     return (await issueKey(keys, request, Date.now())).key;
   };
   const coalescer = new AnsweringCoalescer();
-  const admission = new Admission(options.inFlightMax ?? 64);
+  const admission = new Admission(options.inFlightMax ?? 64, unsaturated);
   const bytesMax = options.bytesMax ?? 65_536;
   const ours = createRouteTable({
     version: '1.2.3',
@@ -123,6 +124,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       resolver,
       engine: () => (api.connected ? { coalescer, presence, clock: { nowMs: () => Date.now() } } : undefined),
       answers: new SharedAnswers({ cache: noCache, flights: new SingleFlight(), ttlMs: options.ttlMs ?? 0 }),
+      memory: { admit: () => undefined },
       defaultModel: 'wine',
       timeoutMs: 2000,
     }),

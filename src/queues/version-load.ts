@@ -1,0 +1,72 @@
+import type { ModelVersion } from '../registry/model-version.ts';
+import type { Signature } from '../registry/signature.ts';
+import { isFixed } from '../tensors/shape.ts';
+import type { BatchBounds } from './batch-former.ts';
+import { jobEntriesMax } from './job.ts';
+import type { InferenceResult } from './result.ts';
+import { ServiceTime } from './service-time.ts';
+
+export interface VersionLimits {
+  readonly batchRowsMax: number;
+  readonly batchBytesMax: number;
+  /** Deadline of most requests, where the manifest does not name another. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Part of the deadline that one job may take: two rounds of waiting, its own and a reserve. Larger batches of a model
+ * that takes long over each row would be computed for callers who have left.
+ */
+const serviceShare = 1 / 4;
+
+/** What the coalescer knows of a version: its bounds, and how long its jobs take. */
+export class VersionLoad {
+  readonly key: string;
+  readonly time = new ServiceTime();
+  readonly #bounds: BatchBounds;
+  readonly #serviceMsMax: number;
+  #cameBack = false;
+
+  constructor(version: ModelVersion, limits: VersionLimits) {
+    const { batching, timeout_ms: timeoutMs = limits.timeoutMs } = version.manifest;
+    const { batchRowsMax, batchBytesMax } = limits;
+    const { max_batch_size: rowsMax = batchRowsMax, max_batch_bytes: bytesMax = batchBytesMax } =
+      batching ?? {};
+    this.key = `${version.model}/${version.version}`;
+    this.#serviceMsMax = timeoutMs * serviceShare;
+    this.#bounds = {
+      rowsMax: Math.min(batchRowsMax, rowsMax, rowsOfOneShape(version.signature), jobEntriesMax),
+      bytesMax: Math.min(batchBytesMax, bytesMax),
+    };
+  }
+
+  /** Of the next job. */
+  get bounds(): BatchBounds {
+    const rowsMax = Math.min(this.#bounds.rowsMax, this.time.rowsWithin(this.#serviceMsMax));
+    return rowsMax === this.#bounds.rowsMax ? this.#bounds : { rowsMax, bytesMax: this.#bounds.bytesMax };
+  }
+
+  /** Whether what leaves now may have to wait until the version is loaded, which says nothing about others. */
+  get isCold(): boolean {
+    return !this.#cameBack;
+  }
+
+  /** `cold`: as `isCold` was when the job left. */
+  settled(rows: number, roundTripMs: number, { timings, failures }: InferenceResult, cold: boolean): void {
+    this.#cameBack = true;
+    // Of rows that were refused, expired, or failed and were run again one by one, it says nothing.
+    if (cold || timings.runMs === 0 || failures.length > 0) return;
+    this.time.observe({ rows, roundTripMs, waitedMs: timings.queueMs + timings.waitMs });
+  }
+}
+
+/**
+ * Most rows whose answers surely have one shape, so that one result can hold them: where a model leaves the shape of
+ * its outputs open, those of one run. Otherwise a neighbour's answer could make the whole job fail.
+ */
+function rowsOfOneShape({ outputs, batch }: Signature): number {
+  if (batch.kind === 'dynamic') return Number.POSITIVE_INFINITY;
+  const firstAxis = batch.kind === 'none' ? 0 : 1;
+  if (outputs.every(({ shape }) => isFixed(shape.slice(firstAxis)))) return Number.POSITIVE_INFINITY;
+  return batch.kind === 'none' ? 1 : batch.size;
+}
