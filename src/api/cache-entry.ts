@@ -21,11 +21,9 @@ export function entryBytes(tensors: NamedTensors): number {
 }
 
 export function encodeEntry(key: string, tensors: NamedTensors): Buffer {
-  const packed = encodeTensors(tensors);
-  const entry = Buffer.allocUnsafe(prefixBytes + packed.length);
+  const entry = encodeTensors(tensors, prefixBytes);
   entry.writeUInt32LE(entryFormat, 0);
-  entry.writeUInt32LE(crc32(packed, crc32(key)), 4);
-  entry.set(packed, prefixBytes);
+  entry.writeUInt32LE(crc32(entry.subarray(prefixBytes), crc32(key)), 4);
   return entry;
 }
 

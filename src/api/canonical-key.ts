@@ -6,6 +6,7 @@ import type { NamedTensors } from '../tensors/tensor.ts';
 
 /** Raised when equal requests would no longer be answered equally by older code, as after a change of post-processing. */
 const keyFormat = 1;
+const digestBytes = 32;
 
 /**
  * The name under which the result of a request is kept: SHA-256, base64url, of everything that the result is
@@ -23,9 +24,11 @@ export const compileCanonicalKey: (version: ModelVersion) => CanonicalKey = perV
   const facts = JSON.stringify([keyFormat, model, name, servedDigest, manifest, labels, roles]);
   const inTask = hash('sha256', facts, 'buffer');
   return (tensors, outputs) => {
-    // Of fixed length, so that it cannot be confused with the packed inputs behind it.
     const asked =
       outputs === null ? inTask : hash('sha256', facts + JSON.stringify(outputs.toSorted()), 'buffer');
-    return hash('sha256', Buffer.concat([asked, encodeTensors(tensors)]), 'base64url');
+    // A digest in front, of fixed length: it cannot be confused with the packed inputs behind it.
+    const bytes = encodeTensors(tensors, digestBytes);
+    bytes.set(asked);
+    return hash('sha256', bytes, 'base64url');
   };
 });

@@ -6,7 +6,7 @@ import type { ModelVersion } from '../registry/model-version.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import { compileCanonicalKey } from './canonical-key.ts';
 import type { ResponseCache } from './response-cache.ts';
-import type { Caller, SingleFlight } from './single-flight.ts';
+import type { Caller, SingleFlight, Waiting } from './single-flight.ts';
 
 /**
  * What of other requests may serve this one: `any` a kept result or a run on its way; `refresh` neither, but what
@@ -57,29 +57,37 @@ export class SharedAnswers {
   }
 
   /** Rejects as `compute` does, or with `timeout`; never because of the cache. */
-  async answer(question: Question, compute: Compute): Promise<SharedAnswer> {
-    const { version, tensors, outputs, reuse, deadlineMs, signal } = question;
+  answer(question: Question, compute: Compute): Promise<SharedAnswer> {
+    const { version, tensors, outputs, reuse } = question;
     const ttlMs = this.#ttlMsOf(version);
-    if (reuse === 'none' || ttlMs === 0) {
-      publish('bypass');
-      return { ...(await compute(deadlineMs, signal)), cache: 'bypass' };
-    }
+    if (reuse === 'none' || ttlMs === 0) return computeAlone(question, compute);
     const key = compileCanonicalKey(version)(tensors, outputs);
-    if (reuse === 'refresh') {
-      publish('miss');
-      return this.#keep(key, ttlMs, await compute(deadlineMs, signal));
-    }
+    if (reuse === 'refresh') return this.#refresh(key, ttlMs, question, compute);
     const joinedAtMs = performance.now();
     let own = false;
-    const answer = await this.#options.flights.join(key, question, async (waiting) => {
+    const answer = this.#options.flights.join(key, question, (waiting) => {
       own = true;
-      const found = await this.#options.cache.lookup(key);
-      if (found.kind === 'hit') return keptAnswer(found.tensors);
-      const computed = await compute(waiting.fixDeadlineMs(), waiting);
-      if (found.kind === 'bypass') return { ...computed, cache: 'bypass' };
-      return this.#keep(key, ttlMs, computed);
+      return this.#lookUpOrCompute(key, ttlMs, waiting, compute);
     });
-    return own ? answer : seenFor(performance.now() - joinedAtMs, answer);
+    return own ? answer : answer.then((shared) => seenFor(performance.now() - joinedAtMs, shared));
+  }
+
+  async #lookUpOrCompute(
+    key: string,
+    ttlMs: number,
+    waiting: Waiting,
+    compute: Compute,
+  ): Promise<SharedAnswer> {
+    const { cache } = this.#options;
+    const found = await cache.lookup(key);
+    if (found.kind === 'hit') return keptAnswer(found.tensors);
+    const computed = await compute(waiting.fixDeadlineMs(), waiting);
+    return found.kind === 'miss' ? this.#keep(key, ttlMs, computed) : { ...computed, cache: 'bypass' };
+  }
+
+  async #refresh(key: string, ttlMs: number, question: Question, compute: Compute): Promise<SharedAnswer> {
+    publish('miss');
+    return this.#keep(key, ttlMs, await compute(question.deadlineMs, question.signal));
   }
 
   #keep(key: string, ttlMs: number, computed: Computed): SharedAnswer {
@@ -91,6 +99,11 @@ export class SharedAnswers {
     const seconds = manifest.cache?.ttl_s;
     return seconds === undefined ? this.#options.ttlMs : Math.ceil(seconds * 1000);
   }
+}
+
+async function computeAlone({ deadlineMs, signal }: Question, compute: Compute): Promise<SharedAnswer> {
+  publish('bypass');
+  return { ...(await compute(deadlineMs, signal)), cache: 'bypass' };
 }
 
 function keptAnswer(tensors: NamedTensors): SharedAnswer {

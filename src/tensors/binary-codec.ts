@@ -63,18 +63,21 @@ export function encodedBytes(tensors: NamedTensors): number {
   return align(header) + data;
 }
 
-/** Throws RangeError beyond the limits above: callers bound their batches far below. */
-export function encodeTensors(tensors: NamedTensors): Buffer {
+/**
+ * With `room` bytes, a multiple of 8, left in front for a header of the caller's. Throws RangeError beyond the limits
+ * above: callers bound their batches far below.
+ */
+export function encodeTensors(tensors: NamedTensors, room = 0): Buffer {
   const total = encodedBytes(tensors);
   if (total > encodedBytesMax) throw new RangeError(`${total} bytes of tensors: at most ${encodedBytesMax}`);
   if (tensors.size > tensorCountMax)
     throw new RangeError(`${tensors.size} tensors: at most ${tensorCountMax}`);
-  const bytes = Buffer.allocUnsafe(total);
-  bytes[0] = binaryFormat;
-  bytes[1] = 0;
-  bytes.writeUInt16LE(tensors.size, 2);
-  bytes.writeUInt32LE(total, 4);
-  let at = prefixBytes;
+  const bytes = Buffer.allocUnsafe(room + total);
+  bytes[room] = binaryFormat;
+  bytes[room + 1] = 0;
+  bytes.writeUInt16LE(tensors.size, room + 2);
+  bytes.writeUInt32LE(total, room + 4);
+  let at = room + prefixBytes;
   for (const [name, tensor] of tensors) at = writeHeader(bytes, at, name, tensor);
   at = pad(bytes, at);
   for (const tensor of tensors.values()) at = pad(bytes, writeData(bytes, at, tensor));
@@ -123,8 +126,7 @@ function pad(bytes: Buffer, at: number): number {
  * anything that `encodeTensors` did not make.
  */
 export function decodeTensors(bytes: Uint8Array): NamedTensors {
-  const aligned = bytes.byteOffset % alignmentBytes === 0 ? bytes : new Uint8Array(bytes);
-  const buffer = Buffer.from(aligned.buffer, aligned.byteOffset, aligned.byteLength);
+  const buffer = alignedBuffer(bytes);
   if (buffer.length < prefixBytes) throw malformed('is shorter than its prefix');
   if (buffer[0] !== binaryFormat) throw malformed(`has format ${buffer[0]}, not ${binaryFormat}`);
   const tensorCount = buffer.readUInt16LE(2);
@@ -148,6 +150,15 @@ export function decodeTensors(bytes: Uint8Array): NamedTensors {
   if (tensors.size !== tensorCount) throw malformed('names a tensor twice');
   if (at !== buffer.length) throw malformed('is longer than its tensors');
   return tensors;
+}
+
+function alignedBuffer(bytes: Uint8Array): Buffer {
+  if (bytes.byteOffset % alignmentBytes === 0)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // From Node's pool, whose slices begin at multiples of 8: memory of its own would cost more than the copy.
+  const copy = Buffer.allocUnsafe(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
 }
 
 interface TensorHeader {
@@ -207,8 +218,11 @@ function readTexts(buffer: Buffer, start: number, header: TensorHeader, count: n
 }
 
 function readText(buffer: Buffer, from: number, to: number): string {
-  if (!isUtf8(buffer.subarray(from, to))) throw malformed('has text that is not UTF-8');
-  return buffer.toString('utf8', from, to);
+  const text = buffer.toString('utf8', from, to);
+  // What is not UTF-8 becomes U+FFFD, which may also have been there: only then is it looked at again.
+  if (text.includes('\ufffd') && !isUtf8(buffer.subarray(from, to)))
+    throw malformed('has text that is not UTF-8');
+  return text;
 }
 
 function dataBytes(tensor: Tensor): number {

@@ -239,6 +239,8 @@ describe('connections', () => {
     const event = await events.first(({ requestId }) => requestId === 'leaves');
     expect(event).to.include({ status: 499, model: 'wine', errorCode: null });
     expect(events.all.filter(({ requestId }) => requestId === 'leaves')).to.have.length(1);
+    // What rejected has reached the handler by the end of the turn.
+    await new Promise(setImmediate);
     expect(admission.inFlight).to.equal(0);
   });
 
