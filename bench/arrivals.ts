@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { body } from './load.ts';
@@ -9,8 +10,13 @@ import { quantile } from './statistics.ts';
  * would take more of the two cores than the server. Prints one JSON line.
  */
 const options = JSON.parse(process.argv[2] ?? '') as OpenLoopOptions;
-/** More than the server is meant to have in flight, so that no request waits here. */
-const socketsMax = 2048;
+/**
+ * More than the server has in flight when it sheds as it should, so that no request waits here; opened beforehand,
+ * since connections that are made in a flood overflow the backlog of the server, and TCP then waits for a second.
+ */
+const socketCount = 1024;
+/** Below the backlog of a Node server, 511. */
+const openingCount = 256;
 /** Different enough that no answer can be kept, few enough to be made beforehand. */
 const requestCount = 20_000;
 
@@ -31,7 +37,6 @@ const refusals: number[] = [];
 const idle: Connection[] = [];
 /** Scheduled instants of requests that found no socket. */
 const waiting: number[] = [];
-let socketCount = 0;
 let failed = 0;
 let withoutRetryAfter = 0;
 let ended = 0;
@@ -43,7 +48,6 @@ function settle(): void {
 }
 
 function open(): Connection {
-  socketCount += 1;
   const socket = connect(Number(port), hostname);
   const connection: Connection = { socket, scheduledAtMs: 0, received: '' };
   socket.setNoDelay(true);
@@ -55,7 +59,6 @@ function open(): Connection {
 }
 
 function onClose(connection: Connection): void {
-  socketCount -= 1;
   const place = idle.indexOf(connection);
   if (place >= 0) idle.splice(place, 1);
   else {
@@ -93,19 +96,16 @@ function send(connection: Connection, scheduledAtMs: number): void {
 }
 
 function arrive(scheduledAtMs: number): void {
-  const connection = idle.pop() ?? (socketCount < socketsMax ? open() : undefined);
+  const connection = idle.pop();
   if (connection === undefined) waiting.push(scheduledAtMs);
   else send(connection, scheduledAtMs);
 }
 
-// Connected beforehand: opening hundreds of connections at once is another test.
-await Promise.all(
-  Array.from({ length: 256 }, () => {
-    const connection = open();
-    idle.push(connection);
-    return new Promise((resolve) => connection.socket.once('connect', resolve));
-  }),
-);
+while (idle.length < socketCount) {
+  const opened = Array.from({ length: openingCount }, open);
+  await Promise.all(opened.map(({ socket }) => once(socket, 'connect')));
+  idle.push(...opened);
+}
 const startedAtMs = performance.now();
 let scheduled = 0;
 await new Promise<void>((resolve) => {

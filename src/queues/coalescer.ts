@@ -69,6 +69,11 @@ export function createCoalescer(options: CoalescerOptions): Coalescer {
 }
 
 /**
+ * Rounds of full jobs that a version may have at work whatever they take, as long as they are in time: one out, and
+ * one that gathers behind it, which is what keeps jobs full. With two jobs of 64 rows these are 256 callers.
+ */
+const roundsFree = 2;
+/**
  * How often jobs are looked through for those whose callers have all left. A shorter life is over before it could
  * be taken back.
  */
@@ -161,13 +166,13 @@ class SelfClockedCoalescer implements Coalescer {
   /** Throws where a request must not wait here. */
   #admit(request: CoalescerRequest, rows: number, load: VersionLoad, nowMs: number): void {
     if (this.#closed) throw unavailable('The server is stopping');
-    const { pendingRowsMax, queueDelayMsMax, batchRowsMax } = this.#options.limits;
+    const { pendingRowsMax, queueDelayMsMax, jobsInFlightMax } = this.#options.limits;
     if (this.#former.rowsOf(load.key) + rows > pendingRowsMax - this.#former.rowCount) {
       publishDrop('rejected', 'pending_rows');
       throw unavailable('Too many requests are waiting');
     }
     const remainingMs = request.deadlineMs - nowMs;
-    const patience = { remainingMs, queueDelayMsMax, rowsFree: batchRowsMax };
+    const patience = { remainingMs, queueDelayMsMax, rowsFree: roundsFree * jobsInFlightMax * load.rowsMax };
     const refused = shed(this.#backlog(load, request.bytes / rows), rows, load.time, patience);
     if (refused === undefined) return;
     publishDrop('rejected', refused.reason);

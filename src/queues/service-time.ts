@@ -50,7 +50,7 @@ export class ServiceTime {
 
   /** Expected time from the leaving of a job of so many rows to its result; 0 while nothing is known. */
   roundTripMs(rows: number): number {
-    return this.#waitedMs + this.#servedMs(rows);
+    return this.#waitedMs + this.servedMs(rows);
   }
 
   /** Most rows that are served within so long, at least one; unlimited while nothing is known. */
@@ -60,7 +60,8 @@ export class ServiceTime {
     return Math.max(1, Math.floor(this.#meanRows + (servedMs - this.#meanMs) / slope));
   }
 
-  #servedMs(rows: number): number {
+  /** The part of it for which no other job is to blame. */
+  servedMs(rows: number): number {
     return Math.max(0, this.#meanMs + this.#slope() * (rows - this.#meanRows));
   }
 

@@ -28,12 +28,12 @@ export interface Shed {
 }
 
 /** An estimate is not believed to the millisecond: what is predicted to be just in time is refused. */
-const deadlineMargin = 1.25;
+const deadlineMargin = 1.5;
 /**
- * Whoever arrives while all permits are out waits for the round of jobs to come back, as the coalescer is made to let
- * them: round trips of the shortest job that are no sign of overload.
+ * Whoever arrives while all permits are out waits for jobs to come back, as the coalescer is made to let them: as long
+ * as the shortest job takes, twice, is no sign of overload.
  */
-const roundTripsFree = 2;
+const servicesFree = 2;
 
 /**
  * Whether a request is refused at once because of what is ahead of it: undefined lets it in. Pure.
@@ -54,7 +54,7 @@ export function shed(
   const ownMs = time.roundTripMs(Math.min(batchRows, (waitingRows % batchRows) + rows));
   if ((drainMs + ownMs) * deadlineMargin > remainingMs) return { reason: 'deadline', drainMs };
   if (waitingRows + rowsOut + rows <= rowsFree) return undefined;
-  const delayMsMax = Math.max(queueDelayMsMax, roundTripsFree * time.roundTripMs(1));
+  const delayMsMax = Math.max(queueDelayMsMax, servicesFree * time.servedMs(1));
   return drainMs > delayMsMax ? { reason: 'queue_delay', drainMs } : undefined;
 }
 

@@ -40,6 +40,11 @@ export class VersionLoad {
     };
   }
 
+  /** Of a full job, however long it takes. */
+  get rowsMax(): number {
+    return this.#bounds.rowsMax;
+  }
+
   /** Of the next job. */
   get bounds(): BatchBounds {
     const rowsMax = Math.min(this.#bounds.rowsMax, this.time.rowsWithin(this.#serviceMsMax));
