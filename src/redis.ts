@@ -22,6 +22,8 @@ export interface RedisConnectionOptions {
 /** Longer than BullMQ's drainDelay of 2 s: a blocking read that returns later than this sits on a dead socket. */
 const blockingSocketTimeoutMs = 15_000;
 const firstRetryDelayMs = 50;
+/** A server that reads its file again accepts connections meanwhile. ioredis would ask after a second whether it is done. */
+const loadingRetryMs = 100;
 /**
  * What a server has to close its half of a connection before the socket is destroyed. ioredis starts the timer anew
  * when a connection is disconnected that is closed already, and then nothing clears it: its own 2 s would hold a
@@ -46,6 +48,7 @@ function common(options: RedisConnectionOptions): RedisOptions {
     connectTimeout: options.connectTimeoutMs,
     disconnectTimeout: disconnectTimeoutMs,
     keepAlive: 10_000,
+    maxLoadingRetryTime: loadingRetryMs,
     retryStrategy: (attempt) => retryDelay(attempt, options.retryDelayMsMax, Math.random()),
     // A replica that was the master must be left, not retried.
     reconnectOnError: (error): false | 2 => (error.message.startsWith('READONLY') ? 2 : false),

@@ -235,6 +235,8 @@ const lanes = await lifecycle.start(
 );
 
 lifecycle.stopping.addEventListener('abort', () => heartbeat.beat());
+// After an outage nobody knows of this worker any more.
+redis.on('ready', () => heartbeat.beat());
 const preloadAll = (): Promise<void> =>
   preload(preloadOrder(versions.models(), pool, settings.default_model), models, lifecycle.stopping);
 
