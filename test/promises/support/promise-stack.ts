@@ -15,6 +15,16 @@ export interface Harmable {
   readonly redis: TestRedis;
 }
 
+/**
+ * The defaults: it is their intervals and delays for which the promises hold, not the short ones of tests. But a log
+ * line for each request would fill the memory, and no balancer has to be waited for.
+ */
+const defaults = {
+  MILLRACE_ENVIRONMENT: 'development',
+  MILLRACE_LOG_LEVEL: 'warn',
+  MILLRACE_DRAIN_DELAY_MS: '0',
+};
+
 /** For a describe block, with `nonce` and `sum-rows` loaded and further models where asked for. */
 export function useHarmable(
   options: Pick<StackOptions, 'apis' | 'workers' | 'env'> = {},
@@ -26,6 +36,7 @@ export function useHarmable(
     const redis = await startRedis();
     const stack = await startStack({
       ...options,
+      env: { ...defaults, ...options.env },
       redis,
       models: fixtureModels('nonce', 'sum-rows', ...models),
     });

@@ -36,6 +36,8 @@ export interface TrafficOptions {
  * API's may be as late as the garbage collection of three processes at once.
  */
 const graceMs = 1500;
+/** Of the process: what an earlier test asked for may be in the cache. */
+let asked = 0;
 /** A caller that was refused does not come back at once: otherwise a stack that refuses does nothing else. */
 const refusedPauseMs = 20;
 
@@ -56,7 +58,8 @@ export function startTraffic({ stack, callers, timeoutMs }: TrafficOptions): Tra
 
   /** Resolves with whether it was served. */
   async function ask(client: Client): Promise<boolean> {
-    const question = questionOf(sent++);
+    const question = questionOf(asked++);
+    sent += 1;
     const startedAtMs = performance.now();
     let answer: Answer;
     try {
