@@ -16,6 +16,8 @@ export interface Permit {
 export class Admission {
   readonly #inFlightMax: number;
   readonly #saturation: Pick<Saturation, 'limit' | 'answered'>;
+  /** By model, as the path names it; never a zero. */
+  readonly #byModel = new Map<string, number>();
   #inFlight = 0;
 
   constructor(inFlightMax: number, saturation: Pick<Saturation, 'limit' | 'answered'>) {
@@ -27,10 +29,16 @@ export class Admission {
     return this.#inFlight;
   }
 
-  /** `nowMs` by performance.now(). Throws `service_unavailable` when every permit is out. */
-  admit(nowMs: number): Permit {
+  /**
+   * `model` as the path names it, '' where it does not; `nowMs` by performance.now(). Throws `service_unavailable`
+   * when every permit is out, or, in a saturated process, when the model has had its share of them.
+   */
+  admit(model: string, nowMs: number): Permit {
     if (this.#inFlight >= this.#inFlightMax) refuse('admission', noPermit);
-    if (this.#inFlight >= this.#saturation.limit(nowMs)) refuse('saturation', tooBusy);
+    const limit = this.#saturation.limit(nowMs);
+    const ofModel = this.#byModel.get(model) ?? 0;
+    if (this.#inFlight >= limit && ofModel * this.#byModel.size >= limit) refuse('saturation', tooBusy);
+    this.#byModel.set(model, ofModel + 1);
     this.#inFlight += 1;
     let held = true;
     return {
@@ -38,9 +46,16 @@ export class Admission {
         if (!held) throw new RangeError('a permit was given back twice: this is a bug');
         held = false;
         this.#inFlight -= 1;
+        this.#giveBack(model);
         this.#saturation.answered();
       },
     };
+  }
+
+  #giveBack(model: string): void {
+    const left = (this.#byModel.get(model) ?? 0) - 1;
+    if (left > 0) this.#byModel.set(model, left);
+    else this.#byModel.delete(model);
   }
 }
 

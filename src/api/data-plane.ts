@@ -83,9 +83,12 @@ export class DataPlane {
     this.#options = options;
   }
 
-  /** First of all, before a byte of the body is read. `nowMs` by performance.now(). Throws `service_unavailable`. */
-  admit(nowMs: number): Permit {
-    return this.#options.admission.admit(nowMs);
+  /**
+   * First of all, before a byte of the body is read; `model` as the path names it. `nowMs` by performance.now().
+   * Throws `service_unavailable`.
+   */
+  admit(model: string | undefined, nowMs: number): Permit {
+    return this.#options.admission.admit(model ?? '', nowMs);
   }
 
   async predict(_permit: Permit, call: PredictCall): Promise<PredictAnswer> {

@@ -28,12 +28,13 @@ export interface Batch<E extends BatchEntry> {
 
 export interface DroppedEntry<E extends BatchEntry> {
   readonly entry: E;
-  readonly reason: 'expired' | 'cancelled';
+  /** `late`: its deadline would pass before its job is back. */
+  readonly reason: 'expired' | 'late' | 'cancelled';
 }
 
 export interface HandOff<E extends BatchEntry> {
   readonly batch: Batch<E> | undefined;
-  /** Entries that were next but whose deadline has passed or whose caller has left: they never run. */
+  /** Entries that were next but that are too late or whose caller has left: they never run. */
   readonly dropped: readonly DroppedEntry<E>[];
 }
 
@@ -49,8 +50,12 @@ export interface BatchFormer<E extends BatchEntry> {
   add(entry: E, bounds: BatchBounds): void;
   /** Takes a waiting entry out. False when it is no longer waiting. */
   remove(entry: E): boolean;
-  /** The next batch of the first version, in turn, that `mayLeave` lets go. */
-  take(nowMs: number, mayLeave?: (versionKey: string) => boolean): HandOff<E>;
+  /** The next batch of the first version, in turn, that `mayLeave` lets go, without entries that have no `neededMs` left. */
+  take(
+    nowMs: number,
+    mayLeave?: (versionKey: string) => boolean,
+    neededMs?: (entry: E) => number,
+  ): HandOff<E>;
   /** Rows of a version that wait. */
   rowsOf(versionKey: string): number;
   readonly rowCount: number;
@@ -98,11 +103,17 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
       if (queue.groups.size === 0) versions.delete(entry.versionKey);
       return true;
     },
-    take: (nowMs, mayLeave = always) => {
+    take: (nowMs, mayLeave = always, neededMs = none) => {
       const dropped: DroppedEntry<E>[] = [];
       for (const [versionKey, queue] of versions) {
         if (!mayLeave(versionKey)) continue;
-        const batch = takeOfVersion(versionKey, queue, nowMs, dropped, discount);
+        const batch = takeOfVersion(
+          versionKey,
+          queue,
+          (entry) => whyDropped(entry, nowMs, neededMs(entry)),
+          dropped,
+          discount,
+        );
         moveToEnd(versions, versionKey, queue, queue.groups.size > 0);
         if (batch !== undefined) return { batch, dropped };
       }
@@ -121,7 +132,7 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
 function takeOfVersion<E extends BatchEntry>(
   versionKey: string,
   queue: VersionQueue<E>,
-  nowMs: number,
+  whyNot: (entry: E) => DroppedEntry<E>['reason'] | undefined,
   dropped: DroppedEntry<E>[],
   discount: (queue: VersionQueue<E>, entry: E) => void,
 ): Batch<E> | undefined {
@@ -131,7 +142,7 @@ function takeOfVersion<E extends BatchEntry>(
     let rowCount = 0;
     let bytes = 0;
     for (const entry of group) {
-      const reason = whyDropped(entry, nowMs);
+      const reason = whyNot(entry);
       if (reason !== undefined) {
         dropped.push({ entry, reason });
       } else {
@@ -150,9 +161,18 @@ function takeOfVersion<E extends BatchEntry>(
   return undefined;
 }
 
-function whyDropped(entry: BatchEntry, nowMs: number): DroppedEntry<BatchEntry>['reason'] | undefined {
-  if (entry.signal?.aborted === true) return 'cancelled';
-  return entry.deadlineMs <= nowMs ? 'expired' : undefined;
+function whyDropped(
+  { signal, deadlineMs }: BatchEntry,
+  nowMs: number,
+  neededMs: number,
+): DroppedEntry<BatchEntry>['reason'] | undefined {
+  if (signal?.aborted === true) return 'cancelled';
+  if (deadlineMs <= nowMs) return 'expired';
+  return deadlineMs < nowMs + neededMs ? 'late' : undefined;
+}
+
+function none(): number {
+  return 0;
 }
 
 function always(): boolean {

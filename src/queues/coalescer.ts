@@ -11,6 +11,7 @@ import { createDeadlineWheel } from './deadline-wheel.ts';
 import type { DeadlineWheel } from './deadline-wheel.ts';
 import { entryShares } from './entry-share.ts';
 import type { JobProducer } from './job-queue.ts';
+import { dropError, lateError, unavailable } from './coalescer-errors.ts';
 import { end, isGone, jobEventOf, publishDrop, publishJobEvent } from './job-in-flight.ts';
 import type { CoalescedAnswer, CoalescerRequest, Entry, JobInFlight } from './job-in-flight.ts';
 import { jobSchemaVersion } from './job.ts';
@@ -73,6 +74,8 @@ export function createCoalescer(options: CoalescerOptions): Coalescer {
  * one that gathers behind it, which is what keeps jobs full. With two jobs of 64 rows these are 256 callers.
  */
 const roundsFree = 2;
+/** Part of its time that a request may wait to leave behind so many rows. */
+const waitShare = 1 / 4;
 /**
  * How often jobs are looked through for those whose callers have all left. A shorter life is over before it could
  * be taken back.
@@ -172,11 +175,16 @@ class SelfClockedCoalescer implements Coalescer {
       throw unavailable('Too many requests are waiting');
     }
     const remainingMs = request.deadlineMs - nowMs;
-    const patience = { remainingMs, queueDelayMsMax, rowsFree: roundsFree * jobsInFlightMax * load.rowsMax };
+    const patience = {
+      remainingMs,
+      queueDelayMsMax,
+      rowsFree: roundsFree * jobsInFlightMax * load.rowsMax,
+      freeDelayMsMax: waitShare * remainingMs,
+    };
     const refused = shed(this.#backlog(load, request.bytes / rows), rows, load.time, patience);
     if (refused === undefined) return;
     publishDrop('rejected', refused.reason);
-    throw unavailable('The request could not be served in time', refused.drainMs / 1000);
+    throw lateError(refused.drainMs);
   }
 
   #backlog({ key, bounds }: VersionLoad, rowBytes: number): Backlog {
@@ -204,11 +212,13 @@ class SelfClockedCoalescer implements Coalescer {
     if (this.#closed) return;
     const nowMs = this.#options.clock.nowMs();
     for (;;) {
-      const { batch, dropped } = this.#former.take(nowMs, this.#hasPermit);
-      for (const { entry, reason } of dropped) {
+      const { batch, dropped } = this.#former.take(nowMs, this.#hasPermit, this.#neededMs);
+      for (const drop of dropped) {
+        const { entry, reason } = drop;
         this.#wheel.remove(entry);
-        publishDrop(reason, 'batching');
-        end(entry, reason === 'expired' ? new MillraceError('timeout') : entry.signal?.reason);
+        if (reason === 'late') publishDrop('rejected', 'deadline');
+        else publishDrop(reason, 'batching');
+        end(entry, dropError(drop));
       }
       if (batch === undefined) return;
       this.#send(batch, nowMs);
@@ -217,6 +227,13 @@ class SelfClockedCoalescer implements Coalescer {
 
   readonly #hasPermit = (versionKey: string): boolean =>
     (this.#inFlight.get(versionKey)?.size ?? 0) < this.#options.limits.jobsInFlightMax;
+
+  /** What is sent too late is computed for nobody, and holds up those who could still be in time. */
+  readonly #neededMs = ({ versionKey, request }: Entry): number => {
+    if (!this.#inFlight.has(versionKey)) return 0;
+    const { time, bounds } = this.#loadOf(request.version);
+    return time.servedMs(Math.min(bounds.rowsMax, this.#former.rowsOf(versionKey)));
+  };
 
   #send(batch: Batch<Entry>, nowMs: number): void {
     const { receiver, producer } = this.#options;
@@ -236,7 +253,10 @@ class SelfClockedCoalescer implements Coalescer {
       isAdded: false,
       isTakingBack: false,
       deadlineMs: Math.max(...batch.entries.map((entry) => entry.deadlineMs)),
-      expire: () => this.#abandon(flight, new MillraceError('timeout')),
+      expire: () => {
+        load.lost(batch.rowCount, this.#options.clock.nowMs() - job.submittedAtMs, flight.isCold);
+        this.#abandon(flight, new MillraceError('timeout'));
+      },
     };
     const flights = this.#inFlight.get(batch.versionKey);
     if (flights === undefined) this.#inFlight.set(batch.versionKey, new Set([flight]));
@@ -368,8 +388,4 @@ class SelfClockedCoalescer implements Coalescer {
       end(entry, error);
     }
   }
-}
-
-function unavailable(message: string, retryAfterS = 1): MillraceError {
-  return new MillraceError('service_unavailable', message, { retryAfterS: Math.max(1, retryAfterS) });
 }

@@ -15,8 +15,10 @@ export interface Backlog {
 export interface Patience {
   /** Until the request's deadline. */
   readonly remainingMs: number;
-  /** How long it may wait to leave, once more than `rowsFree` rows of its version are at work. */
+  /** How long it may wait to leave, whatever is at work. */
   readonly queueDelayMsMax: number;
+  /** How long it may wait while no more than so many rows of its version are at work. */
+  readonly freeDelayMsMax: number;
   readonly rowsFree: number;
 }
 
@@ -49,12 +51,12 @@ export function shed(
 ): Shed | undefined {
   const { waitingRows, jobsOut, rowsOut, batchRows } = backlog;
   if (!time.known || (jobsOut === 0 && waitingRows < batchRows)) return undefined;
-  const { remainingMs, queueDelayMsMax, rowsFree } = patience;
+  const { remainingMs, queueDelayMsMax, freeDelayMsMax, rowsFree } = patience;
   const drainMs = timeToLeave(backlog, time);
   const ownMs = time.roundTripMs(Math.min(batchRows, (waitingRows % batchRows) + rows));
   if ((drainMs + ownMs) * deadlineMargin > remainingMs) return { reason: 'deadline', drainMs };
-  if (waitingRows + rowsOut + rows <= rowsFree) return undefined;
-  const delayMsMax = Math.max(queueDelayMsMax, servicesFree * time.servedMs(1));
+  const isFree = waitingRows + rowsOut + rows <= rowsFree;
+  const delayMsMax = Math.max(queueDelayMsMax, servicesFree * time.servedMs(1), isFree ? freeDelayMsMax : 0);
   return drainMs > delayMsMax ? { reason: 'queue_delay', drainMs } : undefined;
 }
 

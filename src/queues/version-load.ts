@@ -14,10 +14,10 @@ export interface VersionLimits {
 }
 
 /**
- * Part of the deadline that one job may take: two rounds of waiting, its own and a reserve. Larger batches of a model
- * that takes long over each row would be computed for callers who have left.
+ * Part of the deadline that one job may take. Larger batches of a model that takes long over each row would be computed
+ * for callers who have left, and gain nothing: it is the rows that take the time.
  */
-const serviceShare = 1 / 4;
+const serviceShare = 1 / 8;
 
 /** What the coalescer knows of a version: its bounds, and how long its jobs take. */
 export class VersionLoad {
@@ -59,9 +59,18 @@ export class VersionLoad {
   /** `cold`: as `isCold` was when the job left. */
   settled(rows: number, roundTripMs: number, { timings, failures }: InferenceResult, cold: boolean): void {
     this.#cameBack = true;
-    // Of rows that were refused, expired, or failed and were run again one by one, it says nothing.
-    if (cold || timings.runMs === 0 || failures.length > 0) return;
+    // Of rows that were refused, or failed and were run again one by one, it says nothing.
+    if (cold || timings.runMs === 0 || failures.some(({ reason }) => reason === 'failed')) return;
     this.time.observe({ rows, roundTripMs, waitedMs: timings.queueMs + timings.waitMs });
+  }
+
+  /**
+   * It was given up after so long. Who learned from those alone that came back in time would take every job for one
+   * that does. Given up before it could be back, it says nothing.
+   */
+  lost(rows: number, elapsedMs: number, cold: boolean): void {
+    if (cold || elapsedMs <= this.time.roundTripMs(rows)) return;
+    this.time.observe({ rows, roundTripMs: elapsedMs, waitedMs: 0 });
   }
 }
 

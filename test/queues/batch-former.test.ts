@@ -93,6 +93,20 @@ describe('batch former', () => {
     expect(former.entryCount).to.equal(0);
   });
 
+  it('drops what would be late: whoever needs longer than there is until the deadline', () => {
+    const former = createBatchFormer<TestEntry>();
+    for (const deadlineMs of [50, 60, 100]) former.add(entry(`until ${deadlineMs}`, { deadlineMs }), bounds);
+    const { batch, dropped } = former.take(
+      10,
+      () => true,
+      () => 50,
+    );
+    expect(names(batch?.entries)).to.deep.equal(['until 60', 'until 100']);
+    expect(dropped.map(({ entry: { name }, reason }) => [name, reason])).to.deep.equal([
+      ['until 50', 'late'],
+    ]);
+  });
+
   it('lets a waiting entry be removed, once', () => {
     const former = createBatchFormer<TestEntry>();
     const a = entry('a');

@@ -12,12 +12,12 @@ function taking(ms: number): ServiceTime {
 }
 
 const busy: Backlog = { waitingRows: 0, jobsOut: 2, rowsOut: 20, jobsInFlightMax: 2, batchRows: 10 };
-const patient = { remainingMs: 1e9, queueDelayMsMax: 30, rowsFree: 0 };
+const patient = { remainingMs: 1e9, queueDelayMsMax: 30, freeDelayMsMax: 0, rowsFree: 0 };
 
 describe('shedding', () => {
   it('lets everybody in while nothing is known', () => {
     const backlog = { ...busy, waitingRows: 100_000 };
-    const impatient = { remainingMs: 0, queueDelayMsMax: 0, rowsFree: 0 };
+    const impatient = { remainingMs: 0, queueDelayMsMax: 0, freeDelayMsMax: 0, rowsFree: 0 };
     expect(shed(backlog, 1, new ServiceTime(), impatient)).to.equal(undefined);
   });
 
@@ -42,25 +42,26 @@ describe('shedding', () => {
     const time = new ServiceTime();
     for (let n = 0; n < 50; n += 1) time.observe({ rows: 10, roundTripMs: 104, waitedMs: 100 });
     expect(shed(busy, 1, time, patient)?.reason).to.equal('queue_delay');
-    expect(shed(busy, 1, time, { ...patient, rowsFree: 21 })).to.equal(undefined);
+    expect(shed(busy, 1, time, { ...patient, freeDelayMsMax: 100, rowsFree: 21 })).to.equal(undefined);
   });
 
-  it('lets so many rows be at work whatever they take, as long as it is in time', () => {
+  it('lets more be waited for while few rows are at work, as long as it is in time', () => {
     const time = new ServiceTime();
     for (const rows of [1, 10, 1, 10]) time.observe({ rows, roundTripMs: 50 * rows, waitedMs: 0 });
+    // 125 ms until it leaves, and 300 ms of its own.
     const backlog = { ...busy, waitingRows: 5, rowsOut: 10 };
-    expect(shed(backlog, 1, time, { ...patient, rowsFree: 16 })).to.equal(undefined);
-    expect(shed(backlog, 1, time, { ...patient, rowsFree: 15 })?.reason).to.equal('queue_delay');
-    expect(shed(backlog, 1, time, { ...patient, rowsFree: 16, remainingMs: 400 })?.reason).to.equal(
-      'deadline',
-    );
+    const free = { ...patient, freeDelayMsMax: 130, rowsFree: 16 };
+    expect(shed(backlog, 1, time, free)).to.equal(undefined);
+    expect(shed(backlog, 1, time, { ...free, rowsFree: 15 })?.reason).to.equal('queue_delay');
+    expect(shed(backlog, 1, time, { ...free, freeDelayMsMax: 120 })?.reason).to.equal('queue_delay');
+    expect(shed(backlog, 1, time, { ...free, remainingMs: 600 })?.reason).to.equal('deadline');
   });
 
   it('refuses what would be late, with a margin, and lets in what would not', () => {
     const time = taking(100);
     // Half a round of waiting, and its own.
     const neededMs = 150 * 1.5;
-    const limits = { queueDelayMsMax: 1e9, rowsFree: 0 };
+    const limits = { queueDelayMsMax: 1e9, freeDelayMsMax: 0, rowsFree: 0 };
     expect(shed(busy, 1, time, { ...limits, remainingMs: neededMs - 1 })).to.deep.equal({
       reason: 'deadline',
       drainMs: 50,
@@ -76,7 +77,7 @@ describe('shedding', () => {
         fc.integer({ min: 1, max: 100 }),
         (ms, waitingRows, rows) => {
           const backlog = { ...busy, jobsOut: 0, rowsOut: 0, waitingRows };
-          const impatient = { remainingMs: 0, queueDelayMsMax: 0, rowsFree: 0 };
+          const impatient = { remainingMs: 0, queueDelayMsMax: 0, freeDelayMsMax: 0, rowsFree: 0 };
           expect(shed(backlog, rows, taking(ms), impatient)).to.equal(undefined);
         },
       ),
@@ -95,7 +96,7 @@ describe('shedding', () => {
           const [less, more] = [Math.min(one, other), Math.max(one, other)];
           const jobsOut = Math.min(out, jobsInFlightMax);
           const backlog = { jobsOut, rowsOut: 10 * jobsOut, jobsInFlightMax, batchRows: 10 };
-          const patience = { remainingMs: 1000, queueDelayMsMax: 30, rowsFree: 50 };
+          const patience = { remainingMs: 1000, queueDelayMsMax: 30, freeDelayMsMax: 200, rowsFree: 50 };
           const time = taking(ms);
           if (shed({ ...backlog, waitingRows: more }, 1, time, patience) !== undefined) return;
           expect(shed({ ...backlog, waitingRows: less }, 1, time, patience)).to.equal(undefined);

@@ -26,7 +26,7 @@ export function predictRoutes(options: PredictRoutesOptions): readonly Route[] {
 
 async function predict(options: PredictRoutesOptions, exchange: Exchange): Promise<Answer> {
   const { dataPlane, bodyReader, parse } = options;
-  const permit = dataPlane.admit(exchange.startedAtMs);
+  const permit = dataPlane.admit(exchange.params[0], exchange.startedAtMs);
   try {
     const { value, text } = await bodyReader.readJson(exchange);
     const answer = await dataPlane.predict(permit, {
