@@ -98,7 +98,9 @@ const caller: fc.Arbitrary<Caller> = fc.record({
 
 describe('any interleaving of requests', () => {
   const models = fixtureModels('sum-rows', 'nonce', 'dynamic-inner', 'slow-loop', 'two-in-two-out');
-  const stack = useStack({ models, apis: 2, workers: 2 });
+  // How long a queue may stand is not the matter here.
+  const env = { MILLRACE_COALESCER_QUEUE_DELAY_MS_MAX: '10000' };
+  const stack = useStack({ models, apis: 2, workers: 2, env });
   let clients: readonly Client[];
   before(() => (clients = stack().apis.map(({ url }) => new Client({ url, key: stack().key }))));
   after(() => clients.forEach((client) => client.close()));
@@ -144,7 +146,8 @@ describe('any interleaving of requests', () => {
           const status = answer?.status ?? 'left';
           seen[status] = (seen[status] ?? 0) + 1;
           if (answer === undefined) continue;
-          if (answer.status === 504 && deadline === 'tight') continue;
+          // Late, or refused at once because it would be late.
+          if ((answer.status === 504 || answer.status === 503) && deadline === 'tight') continue;
           expect({ model, output: outputOf(answer) }).to.deep.equal({ model, output: expected });
         }
         await Promise.all(stack().apis.map((api) => untilMetrics(api, isIdle)));
@@ -152,7 +155,7 @@ describe('any interleaving of requests', () => {
       { numRuns: 25 },
     );
     // The property has seen what it is about.
-    expect(seen).to.have.all.keys('200', '504', 'left');
+    expect(seen).to.include.all.keys('200', '504', 'left');
   });
 
   it('leaves no job in Redis', () => untilQueuesAreEmpty(stack()));

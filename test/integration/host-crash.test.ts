@@ -53,8 +53,11 @@ describe('kill -9 of a host', () => {
 
   it('while nothing runs: the next request is answered', async () => {
     const worker = stack().workers[0]!;
-    for (const host of descendantsOf(worker.pid)) process.kill(host, 'SIGKILL');
-    expect(outputOf(await client.predictWith('nonce', [5], { timeout_ms: 15_000 }))).to.deep.equal([16]);
+    // One at a time: whoever dies in a serving host and then in the host apart counts as a killer.
+    for (const host of descendantsOf(worker.pid)) {
+      process.kill(host, 'SIGKILL');
+      expect(outputOf(await client.predictWith('nonce', [5], { timeout_ms: 15_000 }))).to.deep.equal([16]);
+    }
     expect(client.statuses).to.deep.equal({ 200: client.sent });
   });
 });

@@ -40,8 +40,7 @@ function withManifest(name: string, changes: Partial<Manifest>) {
 describe('response cache', () => {
   const stack = useStack({
     apis: 2,
-    // A thousand that come at once are more than a busy process takes otherwise.
-    env: { ...env, MILLRACE_API_SATURATED_IN_FLIGHT_MIN: '2000' },
+    env,
     models: [
       ...fixtureModels('nonce', 'two-in-two-out', 'identity-int64', 'identity-string', 'identity-float32'),
       ...fixtureModels('identity-float16', 'identity-bool', 'no-batch-reduce', 'mlp-5-3', 'gather-strict'),
