@@ -2,6 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { issueKey } from '../src/api/keys/issue-key.ts';
+import { SqliteKeyStore } from '../src/api/keys/sqlite-key-store.ts';
 import { readSamples } from '../src/dev/samples.ts';
 import { setUp } from '../src/dev/set-up.ts';
 import type { Manifest } from '../src/registry/manifest.ts';
@@ -31,7 +33,8 @@ export async function startSystem(env: Readonly<Record<string, string>> = {}): P
   const redis = await startRedis();
   const { settings } = loadSettings({});
   const samples = [...readSamples(), await wideModel()];
-  const { apiKey } = await setUp({ home: folder, samples, limits: settings.registry });
+  await setUp({ home: folder, samples, limits: settings.registry });
+  const apiKey = await limitedKey(folder);
   const port = await freePort();
   const common = {
     MILLRACE_HOME: folder,
@@ -75,6 +78,17 @@ export async function startSystem(env: Readonly<Record<string, string>> = {}): P
     },
   };
 }
+
+/** With a limit that is never met, so that the limiter has its work; the development key has none. */
+async function limitedKey(home: string): Promise<string> {
+  const keys = new SqliteKeyStore(join(home, 'keys.db'));
+  const request = { name: 'bench', scopes: ['predict'], environment: 'bench', expiresAtMs: null } as const;
+  const { key } = await issueKey(keys, { ...request, ratePerMinute: ratePerMinuteMax }, Date.now());
+  await keys.close();
+  return key;
+}
+
+const ratePerMinuteMax = 100_000_000;
 
 async function wideModel(): Promise<{ name: string; bytes: Uint8Array; manifest: Manifest }> {
   const manifest = JSON.parse(await readFile(fixture('mlp-784-10.manifest.json'), 'utf8')) as Manifest;
