@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'bullmq';
+import { UnrecoverableError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { channels } from '../channels.ts';
@@ -35,6 +35,8 @@ export interface BullmqConsumerOptions {
  * honouring `attempts`. So the limit is out of the way, and `startCount` tells the worker which job to suspect.
  */
 const stalledCountMax = 1_000_000;
+/** A run that rejects for another reason than that its result could not be published has met a bug, likely for good. */
+const faultsMax = 3;
 /**
  * Seconds of one blocking read. Below the silence after which a blocking socket is replaced (15 s); and short, since
  * BullMQ's watchdog over a read whose connection is dead holds a stopping process for a second longer than this.
@@ -70,7 +72,9 @@ class BullmqConsumer implements JobConsumer {
       } catch (error) {
         this.#publishFault(`The job ${job.id} was not settled`, error);
         // BullMQ stores the message with the failed job: a code says enough, and no data can be in it.
-        throw new Error(toMillraceError(error).code);
+        const { code } = toMillraceError(error);
+        const isHopeless = code !== 'service_unavailable' && job.attemptsMade + 1 >= faultsMax;
+        throw isHopeless ? new UnrecoverableError(code) : new Error(code);
       }
     };
     const worker = new Worker(this.#name, process, {
@@ -143,7 +147,7 @@ class BullmqConsumer implements JobConsumer {
       if (readable === undefined) return;
       // BullMQ makes a signal for every processor that takes one; without it the job would be out of our hands.
       if (signal === undefined) throw new Error('BullMQ gave no signal. This is a bug.');
-      await run({ job: readable, startCount: job.attemptsStarted, signal });
+      await run({ job: readable, startCount: job.attemptsStarted - job.attemptsMade, signal });
       // Nothing was published, so nothing is settled: what belongs to the job stays for whoever has it now.
       if (signal.aborted) throw new Error(`The job was given up: ${String(signal.reason)}`);
       if (decoded.payloadApart) this.#dropPayload(readable.id);

@@ -22,10 +22,12 @@ export interface BullmqProducerOptions {
 }
 
 /**
- * Runs of `run` that may reject before BullMQ gives a job up. A run only rejects when its result could not be
- * published, so every attempt after an outage has a fair chance; the deadline ends the waiting anyway.
+ * A run whose result could not be published is repeated after a pause, until the longest deadline (60 s) has passed.
+ * Without the pause all attempts would be over before a worker's cut connection is back (50 ms and more), and the job
+ * would be lost.
  */
-const attemptsMax = 3;
+const backoffMs = 200;
+const attemptsMax = 60_000 / backoffMs;
 
 export function createBullmqProducer(options: BullmqProducerOptions): JobProducer {
   return new BullmqProducer(options);
@@ -115,6 +117,7 @@ function openQueue(name: string, options: BullmqProducerOptions): Queue {
     streams: { events: { maxLen: options.eventsKeptMax } },
     defaultJobOptions: {
       attempts: attemptsMax,
+      backoff: { type: 'fixed', delay: backoffMs },
       removeOnComplete: true,
       removeOnFail: { count: options.failedKeptMax },
       // Neither log lines nor stacks of a run belong in Redis.

@@ -23,7 +23,10 @@ export interface JobProducer {
 /** A job as a worker gets it. */
 export interface TakenJob {
   readonly job: InferenceJob;
-  /** How often this job was started, this time included: a third start means that it may have killed two workers. */
+  /**
+   * How often this job was started, this time included, without the starts that ended with a rejection of `run`: a
+   * third one means that it may have killed two workers.
+   */
   readonly startCount: number;
   /** Fires when the lock is lost or the job was abandoned: another worker has it or will; nothing may be published. */
   readonly signal: AbortSignal;

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'chai';
+import { MillraceError } from '../../src/errors.ts';
 import type { TakenJob } from '../../src/queues/job-queue.ts';
 import type { InferenceJob } from '../../src/queues/job.ts';
 import { lanesOpenMax } from '../../src/queues/lanes.ts';
@@ -119,11 +120,26 @@ describe('job queue contract', () => {
     await rig.producer.add(job);
     await starts.filled(3);
     await consumer.drain(5000);
-    expect(starts.items).to.deep.equal([1, 2, 3]);
+    // A start that ended with a rejection killed no worker.
+    expect(starts.items).to.deep.equal([1, 1, 1]);
     const [key] = await rig.redis.keys(`${rig.keys.bullmq}*:${job.id}`);
     const stored = await rig.redis.hgetall(key as string);
     expect(stored).to.include({ failedReason: 'internal_error' });
     expect(JSON.stringify(stored)).not.to.include('secret');
+  });
+
+  it('runs a job again for as long as its result cannot be published', async () => {
+    const starts = createInbox<number>();
+    const consumer = await rig.consume(({ startCount }) => {
+      starts.push(startCount);
+      return starts.items.length < 6
+        ? Promise.reject(new MillraceError('service_unavailable'))
+        : Promise.resolve();
+    });
+    await rig.producer.add(sampleJob());
+    expect(await starts.filled(6)).to.deep.equal([1, 1, 1, 1, 1, 1]);
+    expect(await consumer.drain(5000)).to.equal('drained');
+    expect(await rig.redis.keys(`${rig.keys.bullmq}*:failed`)).to.deep.equal([]);
   });
 
   it('aborts a run whose lock is lost and lets the job be taken again', async () => {
