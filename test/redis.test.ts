@@ -98,9 +98,8 @@ describe('redis', () => {
     const closed = next(client, 'close');
     await server.kill();
     await closed;
-    const startedAtMs = performance.now();
-    await failureOf(client.ping());
-    expect(performance.now() - startedAtMs, 'a bound, not a measure').to.be.below(250);
+    // Not by its timeout, and not when the server is back.
+    expect((await failureOf(client.ping())).message).to.not.include('timed out');
     const again = next(client, 'ready');
     await server.restart();
     await again;

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { once } from 'node:events';
 import { EngineLink } from '../../src/api/engine-link.ts';
 import type { StartedEngine } from '../../src/api/engine-link.ts';
 import { createRedis } from '../../src/redis.ts';
 import { redisUrl } from '../support/services.ts';
 import { AnsweringCoalescer } from './support/answering-coalescer.ts';
+import { nextEvent } from '../queues/inbox.ts';
 
 function client(url: string) {
   return createRedis('command', {
@@ -51,7 +51,7 @@ describe('EngineLink', () => {
 
   it('tries again until it succeeds', async () => {
     const redis = client(redisUrl());
-    await once(redis, 'ready');
+    await nextEvent(redis, 'ready');
     const connected = Promise.withResolvers<void>();
     let attempts = 0;
     const link = new EngineLink({

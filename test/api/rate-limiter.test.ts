@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import { RateLedger } from '../../src/api/rate-ledger.ts';
@@ -9,6 +8,7 @@ import { createRedis } from '../../src/redis.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { randomPrefix, redisUrl } from '../support/services.ts';
 import { MemoryLedger } from './support/memory-ledger.ts';
+import { nextEvent } from '../queues/inbox.ts';
 
 const windowMs = 60_000;
 /** Lets what has arrived be read. */
@@ -231,7 +231,7 @@ describe('RateLimiter over Redis', () => {
       onError: () => {},
     });
     clients.push(redis);
-    await once(redis, 'ready');
+    await nextEvent(redis, 'ready');
     const limiter = new RateLimiter({
       ledger: new RateLedger({ redis, prefix, windowMs: shortMs }),
       processes,

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import type { Redis } from 'ioredis';
 import { channels } from '../../src/channels.ts';
@@ -74,12 +73,10 @@ describe('memory guard', () => {
       await empty(redis);
       await server.kill();
       refusalOf(() => guard.admit(), 'service_unavailable');
-      const isBack = once(redis, 'ready');
-      await server.restart();
-      await isBack;
       const told = createInbox<unknown>();
       const onNotice = (event: unknown): void => told.push(event);
       channels.notice.subscribe(onNotice);
+      await server.restart();
       await told.filled(1);
       channels.notice.unsubscribe(onNotice);
       guard.admit();

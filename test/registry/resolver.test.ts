@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { once } from 'node:events';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
@@ -16,6 +15,7 @@ import { digest, draftVersion } from '../contracts/store.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { randomPrefix, redisUrl } from '../support/services.ts';
 import { useFolder } from './folder.ts';
+import { nextEvent } from '../queues/inbox.ts';
 
 /** Longer than any test: what a test sees did not come from the poll. */
 const never = 2 ** 30;
@@ -163,7 +163,7 @@ describe('resolver', () => {
     });
     const subscriber = connect('subscriber', url);
     const changes = new RedisRegistryChanges({ publisher: connect('command', url), subscriber, prefix });
-    for (const client of redis) if (client.status !== 'ready') await once(client, 'ready');
+    for (const client of redis) if (client.status !== 'ready') await nextEvent(client, 'ready');
     resolver = createResolver({ store, changes, pollMs: never });
     await resolver.start();
     const seen = changed();
@@ -179,7 +179,7 @@ describe('resolver', () => {
     const server = await startRedis();
     try {
       const client = connect('subscriber', server.url);
-      await once(client, 'ready');
+      await nextEvent(client, 'ready');
       await loseConnection(client, () => server.kill());
       const publisher = connect('command', server.url);
       const changes = new RedisRegistryChanges({ publisher, subscriber: client, prefix: 'p' });

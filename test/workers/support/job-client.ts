@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
 import { createBullmqProducer } from '../../../src/queues/bullmq-producer.ts';
@@ -13,6 +12,7 @@ import { openEmbeddedStores } from '../../../src/registry/embedded.ts';
 import { rowCount } from '../../../src/tensors/batch.ts';
 import { encodeTensors } from '../../../src/tensors/binary-codec.ts';
 import type { NamedTensors } from '../../../src/tensors/tensor.ts';
+import { nextEvent } from '../../queues/inbox.ts';
 
 /** What an API process is to workers, through the same ports. */
 export interface JobClient {
@@ -42,7 +42,7 @@ export async function openJobClient(system: {
       onError: () => {},
     });
   const [redis, adding, subscriber] = [connect('command'), connect('producer'), connect('subscriber')];
-  await Promise.all([redis, adding, subscriber].map((client) => once(client, 'ready')));
+  await Promise.all([redis, adding, subscriber].map((client) => nextEvent(client, 'ready')));
   const clock = createSharedClock({ redis });
   await clock.synchronize();
   const stores = openEmbeddedStores(system.home);
