@@ -18,8 +18,8 @@ const help = `npm run bench [-- --quick]    Measures the predict path against it
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean' }, help: { type: 'boolean' } } });
 const quick = flags.quick === true;
-const seconds = quick ? 3 : 8;
-const rounds = quick ? 2 : 5;
+const seconds = quick ? 3 : 5;
+const rounds = quick ? 2 : 3;
 const tool: LoadTool = findLoadTool();
 
 if (flags.help === true) console.log(help);
