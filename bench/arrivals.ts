@@ -17,8 +17,6 @@ const options = JSON.parse(process.argv[2] ?? '') as OpenLoopOptions;
 const socketCount = 1024;
 /** Below the backlog of a Node server, 511. */
 const openingCount = 256;
-/** Different enough that no answer can be kept, few enough to be made beforehand. */
-const requestCount = 20_000;
 
 interface Connection {
   readonly socket: Socket;
@@ -27,11 +25,12 @@ interface Connection {
 }
 
 const { hostname, port, pathname } = new URL(options.url);
-const requests = Array.from({ length: requestCount }, () => {
+const total = Math.round(options.perSecond * options.seconds);
+/** Made beforehand; each another, so that no answer is kept. */
+const requests = Array.from({ length: total }, () => {
   const payload = body(options.width);
   return `POST ${pathname} HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\nx-api-key: ${options.apiKey}\r\ncontent-length: ${payload.length}\r\n\r\n${payload}`;
 });
-const total = Math.round(options.perSecond * options.seconds);
 const latencies: number[] = [];
 const refusals: number[] = [];
 const idle: Connection[] = [];
@@ -91,7 +90,7 @@ function onData(connection: Connection, chunk: string): void {
 let sent = 0;
 function send(connection: Connection, scheduledAtMs: number): void {
   connection.scheduledAtMs = scheduledAtMs;
-  connection.socket.write(requests[sent % requestCount] as string, 'latin1');
+  connection.socket.write(requests[sent] as string, 'latin1');
   sent += 1;
 }
 

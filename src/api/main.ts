@@ -88,7 +88,7 @@ async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void
     callers: callerCheck(settings, parts.keyStore, limiter),
     headerCountMax: settings.api.header_count_max,
   });
-  await startAdmin(lifecycle, settings, { admission, limiter, readiness });
+  await startAdmin(lifecycle, settings, { admission, limiter, memory: parts.memory, readiness });
   await serve(lifecycle, settings, dispatcher);
 }
 
@@ -279,13 +279,14 @@ function callerCheck(settings: Settings, keys: KeyStore, limiter: RateLimiter): 
 interface Observed {
   readonly admission: Admission;
   readonly limiter: RateLimiter;
+  readonly memory: MemoryGuard;
   readonly readiness: Readiness;
 }
 
 async function startAdmin(
   lifecycle: Lifecycle,
   settings: Settings,
-  { admission, limiter, readiness }: Observed,
+  { admission, limiter, memory, readiness }: Observed,
 ): Promise<void> {
   const metrics = await lifecycle.start(
     'metrics',
@@ -294,6 +295,7 @@ async function startAdmin(
   );
   metrics.pull('millrace_requests_in_flight', () => admission.inFlight);
   metrics.pull('millrace_rate_limits_local', () => Number(limiter.local));
+  metrics.pull('millrace_redis_memory_share', () => memory.pressure());
   await lifecycle.start(
     'admin server',
     () =>

@@ -13,7 +13,7 @@ export interface MemoryGuardOptions {
 /** Two a second cost nothing; ten while it may matter within the next moments. */
 const calmPollMs = 500;
 const tensePollMs = 100;
-const tensePressure = 0.5;
+const tensePressure = 0.25;
 /** Points below `percentMax` at which new work is taken again: without a gap every other request would be refused. */
 const hysteresisPercent = 5;
 /** Memory comes back as accepted work finishes and as entries of the cache expire. */

@@ -130,6 +130,12 @@ export const metricTable = {
     labels: ['stage'],
     source: 'drop',
   },
+  millrace_redis_memory_share: {
+    type: 'gauge',
+    help: 'Part of Redis’ maxmemory that is in use, as this process last saw it; 0 where Redis has no limit.',
+    labels: [],
+    source: 'pull',
+  },
   millrace_batch_rows: {
     type: 'histogram',
     help: 'Rows in a submitted job (batch size).',

@@ -67,20 +67,23 @@ describe('memory guard', () => {
     it('looks at once when Redis is back, and stands by what it knows while it is away', async () => {
       const redis = await connect('command', server.url);
       const guard = new MemoryGuard({ redis, percentMax: 60 });
-      await fill(redis);
-      await guard.start();
-      refusalOf(() => guard.admit(), 'service_unavailable');
-      await empty(redis);
-      await server.kill();
-      refusalOf(() => guard.admit(), 'service_unavailable');
       const told = createInbox<unknown>();
       const onNotice = (event: unknown): void => told.push(event);
       channels.notice.subscribe(onNotice);
-      await server.restart();
-      await told.filled(1);
-      channels.notice.unsubscribe(onNotice);
-      guard.admit();
-      guard.close();
+      try {
+        await fill(redis);
+        await guard.start();
+        refusalOf(() => guard.admit(), 'service_unavailable');
+        await empty(redis);
+        await server.kill();
+        refusalOf(() => guard.admit(), 'service_unavailable');
+        await server.restart();
+        await told.filled(1);
+        guard.admit();
+      } finally {
+        channels.notice.unsubscribe(onNotice);
+        guard.close();
+      }
     });
   });
 });
