@@ -118,7 +118,9 @@ async function throughput({ apiUrl, apiKey }: System, echoUrl: string, naiveUrl:
   const hits = await paired({ ...at(predict, 64), repeat: true }, { ...at(echoUrl, 64), repeat: true });
   rows.push(compare('cache hits / bare Express echo, 64 connections', hits, 0.8));
   const large = await paired(at(wide, 64, 784), at(echoUrl, 64, 784));
-  rows.push(compare('predict 784→10 / echo of the same body, 64 connections', large, null));
+  rows.push(
+    compare('784→10, the same 256 bodies again and again (hits) / echo, 64 connections', large, null),
+  );
   return {
     title: 'Throughput of predict',
     notes: [
