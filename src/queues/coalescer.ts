@@ -69,12 +69,9 @@ export function createCoalescer(options: CoalescerOptions): Coalescer {
   return new SelfClockedCoalescer(options);
 }
 
-/**
- * Rounds of full jobs that a version may have at work whatever they take, as long as they are in time: one out, and
- * one that gathers behind it, which is what keeps jobs full. With two jobs of 64 rows these are 256 callers.
- */
-const roundsFree = 2;
-/** Part of its time that a request may wait to leave behind so many rows. */
+/** Rows of a version at work that are never a flood, but a few callers of a slow model, who would rather wait. */
+const rowsFree = 64;
+/** Part of its time that a request may wait to leave behind so few. */
 const waitShare = 1 / 4;
 /**
  * How often jobs are looked through for those whose callers have all left. A shorter life is over before it could
@@ -169,7 +166,7 @@ class SelfClockedCoalescer implements Coalescer {
   /** Throws where a request must not wait here. */
   #admit(request: CoalescerRequest, rows: number, load: VersionLoad, nowMs: number): void {
     if (this.#closed) throw unavailable('The server is stopping');
-    const { pendingRowsMax, queueDelayMsMax, jobsInFlightMax } = this.#options.limits;
+    const { pendingRowsMax, queueDelayMsMax } = this.#options.limits;
     if (this.#former.rowsOf(load.key) + rows > pendingRowsMax - this.#former.rowCount) {
       publishDrop('rejected', 'pending_rows');
       throw unavailable('Too many requests are waiting');
@@ -178,7 +175,7 @@ class SelfClockedCoalescer implements Coalescer {
     const patience = {
       remainingMs,
       queueDelayMsMax,
-      rowsFree: roundsFree * jobsInFlightMax * load.rowsMax,
+      rowsFree,
       freeDelayMsMax: waitShare * remainingMs,
     };
     const refused = shed(this.#backlog(load, request.bytes / rows), rows, load.time, patience);

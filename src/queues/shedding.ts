@@ -33,7 +33,7 @@ export interface Shed {
 const deadlineMargin = 1.5;
 /**
  * Whoever arrives while all permits are out waits for jobs to come back, as the coalescer is made to let them: as long
- * as the shortest job takes, twice, is no sign of overload.
+ * as two full jobs take is no sign of overload, but what keeps jobs full.
  */
 const servicesFree = 2;
 
@@ -56,7 +56,11 @@ export function shed(
   const ownMs = time.roundTripMs(Math.min(batchRows, (waitingRows % batchRows) + rows));
   if ((drainMs + ownMs) * deadlineMargin > remainingMs) return { reason: 'deadline', drainMs };
   const isFree = waitingRows + rowsOut + rows <= rowsFree;
-  const delayMsMax = Math.max(queueDelayMsMax, servicesFree * time.servedMs(1), isFree ? freeDelayMsMax : 0);
+  const delayMsMax = Math.max(
+    queueDelayMsMax,
+    servicesFree * time.servedMs(batchRows),
+    isFree ? freeDelayMsMax : 0,
+  );
   return drainMs > delayMsMax ? { reason: 'queue_delay', drainMs } : undefined;
 }
 

@@ -13,16 +13,23 @@ export interface VersionLimits {
   readonly timeoutMs: number;
 }
 
-/**
- * Part of the deadline that one job may take. Larger batches of a model that takes long over each row would be computed
- * for callers who have left, and gain nothing: it is the rows that take the time.
- */
+/** Part of the deadline that one job may take, or larger batches would be computed for callers who have left. */
 const serviceShare = 1 / 8;
+/**
+ * A batch grows while its run takes no longer than four of one row, or this, since what runs take that are shorter does
+ * not matter. Of a model whose rows take the time, a larger one would gain at most a third, and all in it wait for the
+ * last; of one that takes as long for many as for one, it is as large as it may be.
+ */
+const runMsFree = 25;
+const singleRunsMax = 4;
 
 /** What the coalescer knows of a version: its bounds, and how long its jobs take. */
 export class VersionLoad {
   readonly key: string;
+  /** Of whole jobs. */
   readonly time = new ServiceTime();
+  /** Of their runs alone. */
+  readonly #runTime = new ServiceTime();
   readonly #bounds: BatchBounds;
   readonly #serviceMsMax: number;
   #cameBack = false;
@@ -40,14 +47,14 @@ export class VersionLoad {
     };
   }
 
-  /** Of a full job, however long it takes. */
-  get rowsMax(): number {
-    return this.#bounds.rowsMax;
-  }
-
   /** Of the next job. */
   get bounds(): BatchBounds {
-    const rowsMax = Math.min(this.#bounds.rowsMax, this.time.rowsWithin(this.#serviceMsMax));
+    const runMsMax = Math.max(runMsFree, singleRunsMax * this.#runTime.servedMs(1));
+    const rowsMax = Math.min(
+      this.#bounds.rowsMax,
+      this.time.rowsWithin(this.#serviceMsMax),
+      this.#runTime.rowsWithin(runMsMax),
+    );
     return rowsMax === this.#bounds.rowsMax ? this.#bounds : { rowsMax, bytesMax: this.#bounds.bytesMax };
   }
 
@@ -62,6 +69,7 @@ export class VersionLoad {
     // Of rows that were refused, or failed and were run again one by one, it says nothing.
     if (cold || timings.runMs === 0 || failures.some(({ reason }) => reason === 'failed')) return;
     this.time.observe({ rows, roundTripMs, waitedMs: timings.queueMs + timings.waitMs });
+    this.#runTime.observe({ rows, roundTripMs: timings.runMs, waitedMs: 0 });
   }
 
   /**

@@ -186,23 +186,23 @@ describe('coalescer', () => {
     expect(answers.filter((each) => each instanceof Error)).to.have.length(6);
   });
 
-  it('refuses at once what would come too late after what waits, and lets in again once it has left', async () => {
-    const rig = makeRig({ queueDelayMsMax: 0, batchRowsMax: 1 });
+  it('refuses at once whoever finds a queue that stands, and lets in again once some of it has left', async () => {
+    const rig = makeRig({ queueDelayMsMax: 0, batchRowsMax: 1, pendingRowsMax: 1000 });
     const ran = { timings: { queueMs: 0, waitMs: 0, runMs: 1 } };
     for (let n = 0; n < 2; n += 1) {
       const answer = rig.submit([n]);
       rig.echo((await rig.jobs.filled(n + 1))[n], ran);
       await answer;
     }
-    const waiting = [1, 2, 3].map((value) => rig.submit([value]));
-    const [, , third] = await rig.jobs.filled(3);
-    const refusal = await rejectionOf(rig.submit([4]));
-    expect(refusal).to.include({ code: 'service_unavailable', retryAfterS: 1 });
-    rig.echo(third, ran);
-    for (const n of [3, 4]) rig.echo((await rig.jobs.filled(n + 1))[n], ran);
-    waiting.push(rig.submit([5]));
-    rig.echo((await rig.jobs.filled(6))[5], ran);
-    expect((await Promise.all(waiting)).map(answerValues)).to.deep.equal([[1], [2], [3], [5]]);
+    const flood = Array.from({ length: 80 }, (_, i) => rig.submit([i]));
+    const refusals = await Promise.all(flood.slice(64).map(rejectionOf));
+    for (const refusal of refusals)
+      expect(refusal).to.include({ code: 'service_unavailable', retryAfterS: 1 });
+    rig.echo((await rig.jobs.filled(3))[2], ran);
+    const accepted = [...flood.slice(0, 64), rig.submit([99])];
+    for (let n = 3; n < 67; n += 1) rig.echo((await rig.jobs.filled(n + 1))[n], ran);
+    const values = (await Promise.all(accepted)).flatMap(answerValues);
+    expect(values).to.deep.equal([...Array.from({ length: 64 }, (_, i) => i), 99]);
   });
 
   it('sends no more rows in a job than are served in time', async () => {

@@ -46,15 +46,14 @@ describe('shedding', () => {
   });
 
   it('lets more be waited for while few rows are at work, as long as it is in time', () => {
-    const time = new ServiceTime();
-    for (const rows of [1, 10, 1, 10]) time.observe({ rows, roundTripMs: 50 * rows, waitedMs: 0 });
-    // 125 ms until it leaves, and 300 ms of its own.
-    const backlog = { ...busy, waitingRows: 5, rowsOut: 10 };
-    const free = { ...patient, freeDelayMsMax: 130, rowsFree: 16 };
+    const time = taking(100);
+    // 300 ms until it leaves, and 100 ms of its own.
+    const backlog = { ...busy, waitingRows: 50 };
+    const free = { ...patient, freeDelayMsMax: 310, rowsFree: 71 };
     expect(shed(backlog, 1, time, free)).to.equal(undefined);
-    expect(shed(backlog, 1, time, { ...free, rowsFree: 15 })?.reason).to.equal('queue_delay');
-    expect(shed(backlog, 1, time, { ...free, freeDelayMsMax: 120 })?.reason).to.equal('queue_delay');
-    expect(shed(backlog, 1, time, { ...free, remainingMs: 600 })?.reason).to.equal('deadline');
+    expect(shed(backlog, 1, time, { ...free, rowsFree: 70 })?.reason).to.equal('queue_delay');
+    expect(shed(backlog, 1, time, { ...free, freeDelayMsMax: 290 })?.reason).to.equal('queue_delay');
+    expect(shed(backlog, 1, time, { ...free, remainingMs: 590 })?.reason).to.equal('deadline');
   });
 
   it('refuses what would be late, with a margin, and lets in what would not', () => {

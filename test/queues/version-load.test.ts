@@ -42,14 +42,27 @@ describe('version load', () => {
       [undefined, 25],
       [800, 10],
     ] as const) {
-      const load = new VersionLoad(
-        sampleVersion(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
-        limits,
-      );
+      const manifest = timeoutMs === undefined ? {} : { timeout_ms: timeoutMs };
+      const load = new VersionLoad(sampleVersion(manifest), limits);
       expect(load.bounds).to.deep.equal({ rowsMax: 64, bytesMax: 1000 });
       for (const rows of [1, 64, 1, 64]) load.settled(rows, 9.9 * rows, ran(), false);
       expect(load.bounds).to.deep.equal({ rowsMax, bytesMax: 1000 });
-      expect(load.rowsMax).to.equal(64);
     }
+  });
+
+  it('lets a batch grow while its run is short, or takes as long as four of one row', () => {
+    const rowsOf = (baseMs: number, rowMs: number): number => {
+      const load = new VersionLoad(sampleVersion(), limits);
+      for (const rows of [1, 64, 1, 64]) {
+        const timings = { queueMs: 0, waitMs: 0, runMs: baseMs + rowMs * rows };
+        load.settled(rows, 1, ran({ timings }), false);
+      }
+      return load.bounds.rowsMax;
+    };
+    expect(rowsOf(10, 0), 'as long for many').to.equal(64);
+    expect(rowsOf(0, 0.3), 'short').to.equal(64);
+    expect(rowsOf(0, 0.99), 'by the row').to.equal(25);
+    expect(rowsOf(0, 99), 'long, by the row').to.equal(4);
+    expect(rowsOf(100, 10), 'some of both').to.equal(34);
   });
 });
