@@ -173,10 +173,9 @@ function conflict(taken: ModelVersion): MillraceError {
   });
 }
 
-/** The manifest speaks first; where both speak they must agree on how many classes there are. */
 /**
- * The manifest may give names to classes that the graph merely numbers 0, 1, …. Where the graph names them itself,
- * another order or other names would put labels beside the wrong probabilities.
+ * The manifest speaks first. It may give names to classes that the graph merely numbers 0, 1, …. Where the graph
+ * names them itself, another order or other names would put labels beside the wrong probabilities.
  */
 function chooseLabels(manifest: Manifest, ofGraph: readonly Label[] | null): readonly Label[] | null {
   const { labels } = manifest;

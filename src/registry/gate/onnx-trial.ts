@@ -1,31 +1,16 @@
 import { InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-node';
 import { carrierOf } from '../../tensors/datatype.ts';
 import type { CarriedDatatype } from '../../tensors/datatype.ts';
+import { datatypeOfOnnxType, onnxTypes } from '../../tensors/onnx-type.ts';
 import type { NamedTensors, Tensor, TensorData } from '../../tensors/tensor.ts';
 import type { TensorSpec } from '../../tensors/tensor-spec.ts';
 import { refuseOnnx } from '../onnx-refusal.ts';
 import type { OutputDeclaration, SignatureDeclaration } from '../signature.ts';
 
-/** The only import of onnxruntime-node outside workers/host: runs in the gate's child alone. */
-
-const toOnnxType: Readonly<Record<CarriedDatatype, OnnxTensor.Type>> = {
-  BOOL: 'bool',
-  UINT8: 'uint8',
-  UINT16: 'uint16',
-  UINT32: 'uint32',
-  UINT64: 'uint64',
-  INT8: 'int8',
-  INT16: 'int16',
-  INT32: 'int32',
-  INT64: 'int64',
-  FP32: 'float32',
-  FP64: 'float64',
-  BYTES: 'string',
-};
-
-const fromOnnxType = new Map(Object.entries(toOnnxType).map(([ours, theirs]) => [theirs, ours]));
-
-/** One session as a host would make it, for trial runs. */
+/**
+ * One session as a host would make it, for trial runs. The only import of onnxruntime-node outside workers/host: it runs
+ * in the gate's child alone.
+ */
 export class OnnxTrial {
   readonly #session: InferenceSession;
 
@@ -59,7 +44,7 @@ export class OnnxTrial {
   async run(inputs: NamedTensors): Promise<NamedTensors> {
     const feeds: Record<string, OnnxTensor> = {};
     for (const [name, { datatype, data, shape }] of inputs)
-      feeds[name] = new OnnxTensor(toOnnxType[datatype], data as OnnxTensor['data'], shape);
+      feeds[name] = new OnnxTensor(onnxTypes[datatype], data as OnnxTensor['data'], shape);
     let results: InferenceSession.OnnxValueMapType;
     try {
       results = await this.#session.run(feeds);
@@ -68,7 +53,7 @@ export class OnnxTrial {
     }
     const outputs = this.#session.outputNames.map((name): [string, Tensor] => {
       const value = results[name] as OnnxTensor;
-      const datatype = fromOnnxType.get(value.type) as CarriedDatatype;
+      const datatype = datatypeOfOnnxType.get(value.type) as CarriedDatatype;
       return [name, { datatype, shape: value.dims, data: value.data as TensorData }];
     });
     return new Map(outputs);
@@ -86,7 +71,7 @@ function compare(
   for (const [index, { name, datatype, shape }] of ours.entries()) {
     const seen = theirs[index];
     if (seen?.isTensor !== true) throw refuseOnnx(`a tensor as ${name}`, 'another type');
-    if (seen.type !== toOnnxType[carrierOf(datatype)]) throw refuseOnnx(`${datatype} for ${name}`, seen.type);
+    if (seen.type !== onnxTypes[carrierOf(datatype)]) throw refuseOnnx(`${datatype} for ${name}`, seen.type);
     if (shape !== null && !isCompatible(shape, seen.shape))
       throw refuseOnnx(`the shape [${shape.join(', ')}] for ${name}`, `[${seen.shape.join(', ')}]`);
   }

@@ -1,33 +1,14 @@
 import { env, InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { MillraceError } from '../../errors.ts';
-import type { CarriedDatatype, Datatype } from '../../tensors/datatype.ts';
+import type { Datatype } from '../../tensors/datatype.ts';
+import { datatypeOfOnnxType, onnxTypes } from '../../tensors/onnx-type.ts';
 import type { NamedTensors, Tensor, TensorData } from '../../tensors/tensor.ts';
 import type { TensorSpec } from '../../tensors/tensor-spec.ts';
 import type { Session, SessionOptions } from './session.ts';
 
 env.logLevel = 'error';
 
-const toOrtType = {
-  BOOL: 'bool',
-  UINT8: 'uint8',
-  UINT16: 'uint16',
-  UINT32: 'uint32',
-  UINT64: 'uint64',
-  INT8: 'int8',
-  INT16: 'int16',
-  INT32: 'int32',
-  INT64: 'int64',
-  FP32: 'float32',
-  FP64: 'float64',
-  BYTES: 'string',
-} as const satisfies Record<CarriedDatatype, OrtTensor.Type>;
-
-const toDatatype = new Map<string, Datatype>([
-  ...(Object.keys(toOrtType) as CarriedDatatype[]).map(
-    (datatype) => [toOrtType[datatype], datatype] as const,
-  ),
-  ['float16', 'FP16'],
-]);
+const toDatatype = new Map<string, Datatype>([...datatypeOfOnnxType, ['float16', 'FP16']]);
 
 /** ORT counts 0 verbose to 4 fatal: 3 is errors, which run() throws as well. */
 const errorSeverity = 3;
@@ -82,7 +63,7 @@ async function run(
 }
 
 function toOrt(tensor: Tensor): OrtTensor {
-  return new OrtTensor(toOrtType[tensor.datatype], tensor.data as OrtTensor.DataType, tensor.shape);
+  return new OrtTensor(onnxTypes[tensor.datatype], tensor.data as OrtTensor.DataType, tensor.shape);
 }
 
 function fromOrt(name: string, value: OrtTensor): Tensor {
