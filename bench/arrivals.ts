@@ -119,11 +119,13 @@ await new Promise<void>((resolve) => {
   tick();
 });
 await allEnded.promise;
+/** The last answers of a flood come after its last arrival. */
+const tookS = (performance.now() - startedAtMs) / 1000;
 
 const sorted = latencies.toSorted((a, b) => a - b);
 const result: OpenLoopResult = {
   offeredPerSecond: options.perSecond,
-  acceptedPerSecond: sorted.length / options.seconds,
+  acceptedPerSecond: sorted.length / tookS,
   refusedShare: refusals.length / total,
   failed,
   withoutRetryAfter,
