@@ -30,6 +30,8 @@ export interface RedisKeys {
   resultTensors(replyTo: string, jobId: string): string;
   /** Result of one row that the API keeps under a canonical key. */
   cacheEntry(key: string): string;
+  /** Cost curve of a version, as its workers measured it. */
+  costCurve(servedDigest: string): string;
   /** Sorted set of worker ids by the time (Redis clock, ms) at which their heartbeat expires. */
   readonly workers: string;
   worker(workerId: string): string;
@@ -47,6 +49,7 @@ export function createRedisKeys(prefix: string): RedisKeys {
     resultHash: (replyTo) => `${tag}:results:${replyTo}`,
     resultTensors: (replyTo, jobId) => `${tag}:results:${replyTo}:${jobId}`,
     cacheEntry: (key) => `${tag}:cache:${key}`,
+    costCurve: (servedDigest) => `${tag}:curve:${servedDigest}`,
     workers: `${tag}:workers`,
     worker: (workerId) => `${tag}:worker:${workerId}`,
     workerChannel: `${tag}:workers`,
