@@ -5,7 +5,6 @@ import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
 import { createBullmqConsumer } from '../queues/bullmq-consumer.ts';
-import type { Lane } from '../queues/job.ts';
 import { createRedisKeys } from '../queues/lanes.ts';
 import { createRedisPresenceAnnouncer } from '../queues/redis-presence.ts';
 import { createRedisResultPublisher } from '../queues/redis-result-publisher.ts';
@@ -151,7 +150,7 @@ const models = new ModelPool({
   intraOpThreads: settings.worker.run_threads,
 });
 
-const isConsuming: Record<Lane, boolean> = { online: false, bulk: false };
+let isConsuming = false;
 await lifecycle.start(
   'admin server',
   () =>
@@ -163,7 +162,7 @@ await lifecycle.start(
         if (lifecycle.stopping.aborted) return 'draining';
         if (redis.status !== 'ready') return 'redis';
         if (hosts.servingHostCount === 0) return 'hosts';
-        return isConsuming.online && isConsuming.bulk ? undefined : 'starting';
+        return isConsuming ? undefined : 'starting';
       },
     }),
   (server) => server.close(),
@@ -207,30 +206,25 @@ const worker = new Worker({
   batchRowsMax: settings.coalescer.batch_rows_max,
   nowMs,
 });
-const concurrency = { online: settings.worker.online_concurrency, bulk: settings.worker.bulk_concurrency };
-const lanes = await lifecycle.start(
-  'lanes',
+const consumer = await lifecycle.start(
+  'online lane',
   () =>
-    (['online', 'bulk'] as const).map((lane) => ({
-      lane,
-      consumer: createBullmqConsumer({
-        connection: blocking,
-        redis,
-        keys,
-        pool,
-        lane,
-        concurrency: concurrency[lane],
-        lockMs: settings.queue.lock_ms,
-        stalledIntervalMs: settings.queue.stalled_interval_ms,
-        publisher,
-        workerId,
-      }),
-    })),
+    createBullmqConsumer({
+      connection: blocking,
+      redis,
+      keys,
+      pool,
+      concurrency: settings.worker.online_concurrency,
+      lockMs: settings.queue.lock_ms,
+      stalledIntervalMs: settings.queue.stalled_interval_ms,
+      publisher,
+      workerId,
+    }),
   async (started) => {
     // With nothing in hand there is nothing to wait for; a lane that is out of reach would only find out late.
     const graceMs = redis.status === 'ready' || worker.inHandCount > 0 ? drainMs : 0;
-    await Promise.all(started.map(({ consumer }) => consumer.drain(graceMs)));
-    await Promise.all(started.map(({ consumer }) => consumer.close()));
+    await started.drain(graceMs);
+    await started.close();
   },
 );
 
@@ -245,11 +239,9 @@ async function beginWork(): Promise<void> {
   await hosts.serving();
   await preloadAll();
   versions.onChange(() => void preloadAll());
-  for (const { lane, consumer } of lanes) {
-    if (lifecycle.stopping.aborted) return;
-    await consumer.start((taken) => worker.run(taken));
-    isConsuming[lane] = true;
-  }
+  if (lifecycle.stopping.aborted) return;
+  await consumer.start((taken) => worker.run(taken));
+  isConsuming = true;
   if (lifecycle.stopping.aborted) return;
   heartbeat.start();
   const fields = { worker_id: workerId, pool, hosts: hosts.hostCount, loaded: models.loadedNames };

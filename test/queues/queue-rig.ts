@@ -52,7 +52,6 @@ export async function makeQueueRig(url: string, keys = createRedisKeys(randomPre
         redis,
         keys,
         pool: 'default',
-        lane: 'online',
         concurrency: 4,
         lockMs: 600,
         stalledIntervalMs: 300,

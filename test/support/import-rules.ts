@@ -63,7 +63,7 @@ const vendors: Readonly<
 > = {
   ajv: { values: /^src\/validation\.ts$/, why: 'one instance, one way to word errors' },
   bullmq: {
-    values: /^src\/queues\/bullmq-[a-z-]+\.ts$/,
+    values: /^src\/queues\/(batch\/)?bullmq-[a-z-]+\.ts$/,
     why: 'lanes are a port; the engine is an adapter of it',
   },
   express: { values: /^src\/api\/http\//, why: 'the data plane knows no transport' },
