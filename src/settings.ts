@@ -51,6 +51,11 @@ export interface Settings {
     readonly entry_bytes_max: number;
     readonly bytes_max: number;
   };
+  readonly idempotency: {
+    readonly retention_ms: number;
+    readonly lease_ms: number;
+    readonly answer_bytes_max: number;
+  };
   readonly queue: {
     readonly payload_inline_bytes_max: number;
     readonly payload_ttl_ms: number;

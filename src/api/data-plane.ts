@@ -57,6 +57,8 @@ export interface PredictCall {
   readonly signal: Cancellation;
   /** Told as soon as it is known, so that a failure can name it too. */
   readonly onResolved: (version: ModelVersion) => void;
+  /** Told once the request is found valid: what goes wrong from there on does so in the attempt to answer it. */
+  readonly onValid?: () => void;
 }
 
 export interface PredictAnswer {
@@ -100,19 +102,34 @@ export class DataPlane {
     if (outputs !== null) checkOutputs(version, outputs, 'parameters.outputs');
     const tensors = compilePacker(version)(inputsFor(version, call), 'inputs');
 
-    const timeoutMs = parameters.timeout_ms ?? version.manifest.timeout_ms ?? this.#options.timeoutMs;
+    call.onValid?.();
     const question: Question = {
       version,
       tensors,
       outputs,
       reuse: parameters.cache === false ? 'none' : call.reuse,
-      deadlineMs: call.startedAtMs + timeoutMs,
+      deadlineMs: call.startedAtMs + this.#timeoutMs(call, version),
       signal: call.signal,
     };
     const answer = await this.#options.answers.answer(question, (deadlineMs, signal) =>
       this.#compute(call.requestId, question, deadlineMs, signal),
     );
     return render(version, call, answer);
+  }
+
+  /** By when `predict` will have answered, by performance.now(), if there is such a model. Never throws. */
+  dueMs(call: PredictCall): number {
+    let version: ModelVersion | undefined;
+    try {
+      version = this.#resolve(call);
+    } catch {
+      // An answer that was given before may be wanted again when its model is gone.
+    }
+    return call.startedAtMs + this.#timeoutMs(call, version);
+  }
+
+  #timeoutMs({ request: { parameters } }: PredictCall, version: ModelVersion | undefined): number {
+    return parameters.timeout_ms ?? version?.manifest.timeout_ms ?? this.#options.timeoutMs;
   }
 
   /** Only what was not kept needs queue and workers: they may be gone while there are hits. */

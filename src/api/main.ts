@@ -33,6 +33,7 @@ import { Dispatcher } from './http/dispatcher.ts';
 import { HttpServer } from './http/http-server.ts';
 import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
+import { startIdempotency } from './idempotency/start-idempotency.ts';
 import { joinQueues } from './join-queues.ts';
 import type { QueueOptions } from './join-queues.ts';
 import type { KeyStore } from './keys/key-store.ts';
@@ -133,12 +134,13 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
     () => link.close(),
   );
   const answers = await shareAnswers(lifecycle, connections, memory, settings);
+  const idempotency = await startIdempotency(lifecycle, connections, settings.idempotency);
   const keyStore = await lifecycle.start(
     'key store',
     () => new SqliteKeyStore(join(home, 'keys.db')),
     (each) => each.close(),
   );
-  return { redis, store, resolver, link, memory, answers, keyStore };
+  return { redis, store, resolver, link, memory, answers, idempotency, keyStore };
 }
 
 function routeTable(
@@ -147,7 +149,7 @@ function routeTable(
   admission: Admission,
   readiness: Readiness,
 ): RouteTable {
-  const { redis, store, resolver, link, memory, answers } = parts;
+  const { redis, store, resolver, link, memory, answers, idempotency } = parts;
   const { api, predict, default_model: defaultModel, environment } = settings;
   const engine = () => link.engine;
   const version = packageVersion();
@@ -168,6 +170,7 @@ function routeTable(
       depthMax: api.json_depth_max,
       bufferedBytesMax: bufferedBodyCountMax * api.body_bytes_max,
     }),
+    idempotency,
     resolver,
     isFlagged: ({ model, version: name }) =>
       engine()

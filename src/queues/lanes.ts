@@ -32,6 +32,10 @@ export interface RedisKeys {
   cacheEntry(key: string): string;
   /** Cost curve of a version, as its workers measured it. */
   costCurve(servedDigest: string): string;
+  /** Hash: who works on an idempotency key, and what came out. `entry` is a digest of principal and key. */
+  idempotency(entry: string): string;
+  /** Pub/sub channel of the entries that were answered or released. */
+  readonly idempotencyChannel: string;
   /** Sorted set of worker ids by the time (Redis clock, ms) at which their heartbeat expires. */
   readonly workers: string;
   worker(workerId: string): string;
@@ -50,6 +54,8 @@ export function createRedisKeys(prefix: string): RedisKeys {
     resultTensors: (replyTo, jobId) => `${tag}:results:${replyTo}:${jobId}`,
     cacheEntry: (key) => `${tag}:cache:${key}`,
     costCurve: (servedDigest) => `${tag}:curve:${servedDigest}`,
+    idempotency: (entry) => `${tag}:idempotency:${entry}`,
+    idempotencyChannel: `${tag}:idempotency`,
     workers: `${tag}:workers`,
     worker: (workerId) => `${tag}:worker:${workerId}`,
     workerChannel: `${tag}:workers`,

@@ -55,6 +55,8 @@ function errorHeaders(error: MillraceError): string[] {
   if (error.code === 'unauthorized') headers.push('WWW-Authenticate', challenge);
   if (error.code === 'service_unavailable')
     headers.push('Retry-After', String(retryAfterS(error.retryAfterS ?? 1, Math.random())));
+  if (error.code === 'conflict' && error.retryAfterS !== undefined)
+    headers.push('Retry-After', String(retryAfterS(error.retryAfterS, Math.random())));
   // Not spread: nobody else waits for this caller's tokens, and it is the `t` of RateLimit.
   if (error.code === 'rate_limit_exceeded') headers.push('Retry-After', String(error.retryAfterS ?? 1));
   return headers;

@@ -1,4 +1,8 @@
-import type { DataPlane, PredictAnswer } from '../data-plane.ts';
+import type { Permit } from '../admission.ts';
+import type { DataPlane, PredictAnswer, PredictCall } from '../data-plane.ts';
+import { Fingerprint } from '../idempotency/fingerprint.ts';
+import { parseIdempotencyKey } from '../idempotency/idempotency-key.ts';
+import type { Idempotency } from '../idempotency/idempotency.ts';
 import type { PredictParser } from '../predict-request.ts';
 import { jsonAnswer, jsonType } from './answer.ts';
 import type { Answer } from './answer.ts';
@@ -11,6 +15,7 @@ export interface PredictRoutesOptions {
   readonly dataPlane: DataPlane;
   readonly bodyReader: BodyReader;
   readonly parse: PredictParser;
+  readonly idempotency: Pick<Idempotency, 'around'>;
 }
 
 /** The three ways to name a model; each translates HTTP and calls the data plane. */
@@ -29,7 +34,7 @@ async function predict(options: PredictRoutesOptions, exchange: Exchange): Promi
   const permit = dataPlane.admit(exchange.params[0], exchange.startedAtMs);
   try {
     const { value, text } = await bodyReader.readJson(exchange);
-    const answer = await dataPlane.predict(permit, {
+    const call: PredictCall = {
       requestId: exchange.requestId,
       predictionId: `pred_${exchange.serial}`,
       model: exchange.params[0],
@@ -43,12 +48,42 @@ async function predict(options: PredictRoutesOptions, exchange: Exchange): Promi
         exchange.model = version.model;
         exchange.version = version.version;
       },
-    });
-    return toAnswer(exchange, answer);
+    };
+    const key = exchange.request.headers['idempotency-key'];
+    if (key !== undefined) return await predictOnce(options, exchange, permit, call, key);
+    return toAnswer(exchange, await dataPlane.predict(permit, call));
   } finally {
     permit.release();
   }
 }
+
+async function predictOnce(
+  { dataPlane, idempotency }: PredictRoutesOptions,
+  exchange: Exchange,
+  permit: Permit,
+  call: PredictCall,
+  key: string | readonly string[],
+): Promise<Answer> {
+  const { request, requestId, signal, principal } = exchange;
+  const fingerprint = new Fingerprint('POST', request.url ?? '');
+  fingerprint.add(call.text);
+  return idempotency.around({
+    key: parseIdempotencyKey(key),
+    principal: principal?.id ?? '',
+    requestId,
+    fingerprint: fingerprint.end(),
+    dueMs: dataPlane.dueMs(call),
+    signal,
+    batchId: '',
+    run: async (turn) => {
+      const onValid = (): void => turn.begin();
+      return toAnswer(exchange, await dataPlane.predict(permit, { ...call, signal: goesOn, onValid }));
+    },
+  });
+}
+
+/** Whoever asked and left may ask again under the same key, and is to find an answer. */
+const goesOn = new AbortController().signal;
 
 function toAnswer(exchange: Exchange, answer: PredictAnswer): Answer {
   const { version, prediction, cache, batchWaitMs, queueMs, runMs } = answer;

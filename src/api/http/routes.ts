@@ -1,6 +1,7 @@
 import type { Resolver } from '../../registry/resolver.ts';
 import type { DataPlane } from '../data-plane.ts';
 import type { Health } from '../health.ts';
+import type { Idempotency } from '../idempotency/idempotency.ts';
 import type { IsFlagged } from '../model-view.ts';
 import { openApiDocument } from '../openapi/document.ts';
 import { createPredictParser } from '../predict-request.ts';
@@ -16,6 +17,7 @@ export interface RoutesOptions {
   readonly version: string;
   readonly dataPlane: DataPlane;
   readonly bodyReader: BodyReader;
+  readonly idempotency: Pick<Idempotency, 'around'>;
   readonly resolver: Pick<Resolver, 'resolve' | 'model' | 'models'>;
   readonly isFlagged: IsFlagged;
   readonly health: Health;
@@ -25,9 +27,19 @@ export interface RoutesOptions {
 
 /** Everything that this API answers. A test holds it and the OpenAPI document together. */
 export function createRouteTable(options: RoutesOptions): RouteTable {
-  const { version, dataPlane, bodyReader, resolver, isFlagged, health, readiness, timeoutMsMax } = options;
+  const {
+    version,
+    dataPlane,
+    bodyReader,
+    idempotency,
+    resolver,
+    isFlagged,
+    health,
+    readiness,
+    timeoutMsMax,
+  } = options;
   return new RouteTable([
-    ...predictRoutes({ dataPlane, bodyReader, parse: createPredictParser(timeoutMsMax) }),
+    ...predictRoutes({ dataPlane, bodyReader, idempotency, parse: createPredictParser(timeoutMsMax) }),
     ...modelRoutes(resolver, isFlagged),
     ...healthRoutes(health, readiness),
     ...docsRoutes(openApiDocument({ version, timeoutMsMax })),

@@ -1,4 +1,5 @@
 import { authenticatedCall, failures, headerRef } from './errors.ts';
+import { idempotencyKey, idempotencyReplayed } from './idempotency.ts';
 import { schemaRef } from './types.ts';
 import type { MediaType, Operation, Parameter, PathItem, Response } from './types.ts';
 
@@ -54,6 +55,7 @@ const answered: Response = {
       schema: { type: 'string', enum: ['hit', 'miss', 'bypass'] },
     },
     'X-Model-Version': { description: 'Version that answered.', schema: { type: 'string' } },
+    'Idempotency-Replayed': idempotencyReplayed,
     'Server-Timing': {
       description: 'Milliseconds: queue (waiting), inference (the run), total.',
       schema: { type: 'string' },
@@ -92,13 +94,14 @@ function predict(operationId: string, summary: string): Operation {
     tags: ['predict'],
     summary,
     security: [{ apiKey: ['predict'] }],
-    parameters: [cacheControl],
+    parameters: [cacheControl, idempotencyKey],
     requestBody: { required: true, content: { 'application/json': requestBody } },
     responses: {
       200: answered,
       ...failures(
         ...authenticatedCall,
         'not_found',
+        'conflict',
         'payload_too_large',
         'unsupported_media_type',
         'bad_gateway',

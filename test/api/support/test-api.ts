@@ -16,6 +16,7 @@ import type { HttpServerOptions } from '../../../src/api/http/http-server.ts';
 import { createRouteTable } from '../../../src/api/http/routes.ts';
 import { RouteTable } from '../../../src/api/http/route-table.ts';
 import type { Route } from '../../../src/api/http/route-table.ts';
+import type { Idempotency } from '../../../src/api/idempotency/idempotency.ts';
 import { issueKey } from '../../../src/api/keys/issue-key.ts';
 import type { KeyStore } from '../../../src/api/keys/key-store.ts';
 import type { Scope } from '../../../src/api/keys/scopes.ts';
@@ -25,6 +26,7 @@ import { RateLimiter } from '../../../src/api/rate-limiter.ts';
 import type { RateClass } from '../../../src/api/rate-limiter.ts';
 import { SharedAnswers } from '../../../src/api/shared-answers.ts';
 import { SingleFlight } from '../../../src/api/single-flight.ts';
+import { MillraceError } from '../../../src/errors.ts';
 import type { WorkerHeartbeat } from '../../../src/queues/worker-presence.ts';
 import type { ModelVersion } from '../../../src/registry/model-version.ts';
 import { Resolver } from '../../../src/registry/resolver.ts';
@@ -45,6 +47,8 @@ export interface TestApiOptions {
   readonly limits?: Readonly<Record<RateClass, number>>;
   readonly ledger?: Pick<RateLedger, 'lease'>;
   readonly trustedProxies?: string;
+  /** Default: Redis is out of reach. */
+  readonly idempotency?: Pick<Idempotency, 'around'>;
   /** Beside those of the API. */
   readonly routes?: readonly Route[];
 }
@@ -99,6 +103,7 @@ const defaultServer: HttpServerOptions = {
   keepAliveTimeoutMs: 65_000,
 };
 const farAwayMs = 3_600_000;
+const withoutRedis = { around: () => Promise.reject(new MillraceError('service_unavailable')) };
 const noCache = { lookup: async () => ({ kind: 'bypass' }) as const, insert: () => undefined };
 const unsaturated = { limit: () => Number.POSITIVE_INFINITY, answered: () => undefined };
 
@@ -133,6 +138,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       depthMax: 32,
       bufferedBytesMax: options.bufferedBytesMax ?? 64 * bytesMax,
     }),
+    idempotency: options.idempotency ?? withoutRedis,
     resolver,
     isFlagged: ({ model, version }) =>
       presence.all().some(({ flagged }) => flagged.includes(`${model}/${version}`)),
