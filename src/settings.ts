@@ -72,6 +72,7 @@ export interface Settings {
     readonly run_threads: number;
     readonly online_concurrency: number;
     readonly bulk_concurrency: number;
+    readonly bulk_share_percent_min: number;
     readonly loaded_bytes_max: number;
     readonly load_timeout_ms: number;
     readonly run_timeout_ms: number;

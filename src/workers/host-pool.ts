@@ -21,6 +21,8 @@ export interface HostPoolOptions {
   /** How long after its deadline a run is left alone before its host counts as hung. */
   readonly hungGraceMs: number;
   readonly restartDelayMsMax: number;
+  /** Of the time of the hosts, that bulk runs get though online runs wait. */
+  readonly bulkSharePercentMin: number;
   /** The shared clock. */
   readonly nowMs: () => number;
 }
@@ -30,7 +32,10 @@ export interface PoolRun {
   readonly lane: Lane;
   readonly outputs: readonly string[] | null;
   readonly tensors: NamedTensors;
-  /** Of the shared clock. Past it a run that waits is dropped and a host at work on it counts as hung. */
+  /**
+   * Of the shared clock. Past it a run that waits is dropped, and a host at work on an online run counts as hung: a bulk
+   * run has no caller who waits, so that once begun it has the whole of `runTimeoutMs`.
+   */
   readonly deadlineMs: number;
 }
 
@@ -47,9 +52,12 @@ export type RunOutcome =
   | { readonly kind: 'expired' }
   | { readonly kind: HostLoss };
 
-interface WaitingRun {
+interface RunKind {
   readonly key: string;
   readonly lane: Lane;
+}
+
+interface WaitingRun extends RunKind {
   readonly outputs: readonly string[] | null;
   readonly body: Uint8Array;
   readonly deadlineMs: number;
@@ -64,10 +72,12 @@ type Settled = { readonly host: HostRunOutcome; readonly startedAtMs: number } |
 /**
  * A run is sent ahead, behind another in its host's pipe, only where that one is over within the time a round trip
  * takes to matter. It cannot be taken back, so it only goes behind one of its own version: one that was short until now
- * and then hangs must not hold up the others.
+ * and then hangs must not hold up the others. A bulk run must be short itself, or online runs would wait for two.
  */
 const prefetchRunMsMax = 5;
 const inFlightPerHostMax = 2;
+/** Of a bulk run of a version that ran none yet: what they are cut for (`batch.run_ms_target`). */
+const bulkRunMsAssumed = 25;
 
 /**
  * The hosts of a worker, and the runs that wait for them. Each resident version is loaded into every host, one
@@ -78,15 +88,18 @@ export class HostPool {
   readonly #options: HostPoolOptions;
   readonly #residents = new Residents();
   readonly #slots: readonly HostSlot[];
-  readonly #queue = new RunQueue<WaitingRun>();
-  /** Length of the last run by version: decides about prefetching. */
-  readonly #lastRunMs = new Map<string, number>();
+  readonly #queue: RunQueue<WaitingRun>;
+  /** What was sent to each host last. */
+  readonly #lastRuns = new Map<HostSlot, RunKind>();
+  /** Length of the last run by version, in each lane: decides about prefetching. */
+  readonly #lastRunMs: Readonly<Record<Lane, Map<string, number>>> = { online: new Map(), bulk: new Map() };
   #reconciling: Promise<void> = Promise.resolve();
   readonly #whenServing = Promise.withResolvers<void>();
   #isClosed = false;
 
   constructor(options: HostPoolOptions) {
     this.#options = options;
+    this.#queue = new RunQueue(options.bulkSharePercentMin);
     const { name = 'host', hostEntry, hostEnv, startTimeoutMs, loadTimeoutMs, restartDelayMsMax } = options;
     this.#slots = Array.from({ length: options.hostCount }, (_, index) => {
       return new HostSlot({
@@ -143,7 +156,7 @@ export class HostPool {
   /** Ends a version's residency; hosts release it one after the other. No run of it may be waiting. */
   unload(key: string): void {
     this.#residents.remove(key);
-    this.#lastRunMs.delete(key);
+    for (const lastRunMs of Object.values(this.#lastRunMs)) lastRunMs.delete(key);
     void this.#reconcile();
   }
 
@@ -168,7 +181,7 @@ export class HostPool {
       if (settled === 'expired') return { kind: 'expired' };
       const { host, startedAtMs } = settled;
       if (host.kind === 'ran') {
-        this.#lastRunMs.set(run.key, host.runMs);
+        this.#lastRunMs[run.lane].set(run.key, host.runMs);
         return { kind: 'ran', tensors: host.tensors, runMs: host.runMs, startedAtMs };
       }
       if (host.kind === 'failed') return host;
@@ -211,16 +224,24 @@ export class HostPool {
     run.settle('expired');
   }
 
-  /** Idle hosts first; then one more run behind a short one of the same version, so that its host never waits for the pipe. */
+  /**
+   * Idle hosts first; then one more run behind a short one of the same version, so that its host never waits for the
+   * pipe. While bulk is due nothing is sent ahead: no host would ever be idle for it.
+   */
   #dispatch(): void {
     for (const slot of this.#slots) if (slot.inFlightCount === 0) this.#sendTo(slot, () => true);
-    for (const slot of this.#slots)
-      if (slot.inFlightCount > 0 && slot.inFlightCount < inFlightPerHostMax)
-        this.#sendTo(slot, (run) => run.key === slot.lastKey && this.#isShort(run.key));
+    for (const slot of this.#slots) {
+      if (this.#queue.isBulkDue) return;
+      const last = this.#lastRuns.get(slot);
+      if (last === undefined || slot.inFlightCount === 0 || slot.inFlightCount >= inFlightPerHostMax)
+        continue;
+      if (this.#isShort(last))
+        this.#sendTo(slot, (run) => run.key === last.key && (run.lane === 'online' || this.#isShort(run)));
+    }
   }
 
-  #isShort(key: string): boolean {
-    const lastRunMs = this.#lastRunMs.get(key);
+  #isShort({ lane, key }: RunKind): boolean {
+    const lastRunMs = this.#lastRunMs[lane].get(key);
     return lastRunMs !== undefined && lastRunMs <= prefetchRunMsMax;
   }
 
@@ -238,9 +259,13 @@ export class HostPool {
   async #send(slot: HostSlot, run: WaitingRun): Promise<void> {
     const { runTimeoutMs, hungGraceMs, nowMs } = this.#options;
     const startedAtMs = nowMs();
-    const limitMs = Math.min(runTimeoutMs, Math.max(0, run.deadlineMs - startedAtMs) + hungGraceMs);
-    const { key, outputs, body } = run;
-    const host = await slot.run({ key, outputs, body: [body], limitMs });
+    const { key, lane, outputs, body } = run;
+    const dueMs = lane === 'bulk' ? runTimeoutMs : Math.max(0, run.deadlineMs - startedAtMs) + hungGraceMs;
+    const expectedMs = this.#lastRunMs[lane].get(key) ?? bulkRunMsAssumed;
+    this.#lastRuns.set(slot, { key, lane });
+    this.#queue.began(run, expectedMs);
+    const host = await slot.run({ key, outputs, body: [body], limitMs: Math.min(runTimeoutMs, dueMs) });
+    this.#queue.ended(run, expectedMs, host.kind === 'ran' ? host.runMs : nowMs() - startedAtMs);
     run.settle({ host, startedAtMs });
     this.#dispatch();
   }

@@ -47,7 +47,6 @@ export class HostSlot {
   /** The host that is alive, also while it takes no runs yet. */
   #occupant: Occupant | undefined;
   #isServing = false;
-  #lastKey: string | undefined;
   #reconciling: Promise<void> = Promise.resolve();
   #generation = 0;
   #earlyEnds = 0;
@@ -75,11 +74,6 @@ export class HostSlot {
     return this.#occupant?.host.inFlightCount ?? 0;
   }
 
-  /** Version of the run that was sent last. */
-  get lastKey(): string | undefined {
-    return this.#lastKey;
-  }
-
   /** Whether a run of this version may be sent. While a host loads, it takes none: they would wait behind it. */
   accepts(key: string): boolean {
     const occupant = this.#serving();
@@ -90,7 +84,6 @@ export class HostSlot {
   run(run: HostRun): Promise<HostRunOutcome> {
     const occupant = this.#serving();
     if (occupant === undefined) throw new Error('a run was sent to a slot without a host. This is a bug.');
-    this.#lastKey = run.key;
     const outcome = occupant.host.run(run);
     occupant.lastRun = outcome;
     return outcome;

@@ -115,6 +115,7 @@ function openHosts(name: string, hostCount: number, restartDelayMsMax: number): 
     runTimeoutMs: settings.worker.run_timeout_ms,
     hungGraceMs: settings.worker.hung_grace_ms,
     restartDelayMsMax,
+    bulkSharePercentMin: settings.worker.bulk_share_percent_min,
     nowMs,
   });
   opened.start();

@@ -1,11 +1,17 @@
 import type { Lane } from '../queues/job.ts';
+import { LaneShare } from './lane-share.ts';
 
 /**
- * Runs that wait for a host: online before bulk, each in order of arrival. Bounded by what the consumers
- * take at a time. A share of the hosts for bulk under lasting online load belongs in `take`.
+ * Runs that wait for a host: online before bulk, unless bulk has fallen short of its share of the hosts; each lane in
+ * order of arrival. Bounded by what the consumers take at a time.
  */
 export class RunQueue<Run extends { readonly lane: Lane }> {
   readonly #waiting: Readonly<Record<Lane, Run[]>> = { online: [], bulk: [] };
+  readonly #share: LaneShare;
+
+  constructor(bulkSharePercentMin: number) {
+    this.#share = new LaneShare(bulkSharePercentMin);
+  }
 
   push(run: Run): void {
     this.#waiting[run.lane].push(run);
@@ -13,7 +19,26 @@ export class RunQueue<Run extends { readonly lane: Lane }> {
 
   /** The first run that `accepts` says yes to, removed. */
   take(accepts: (run: Run) => boolean): Run | undefined {
-    return takeFrom(this.#waiting.online, accepts) ?? takeFrom(this.#waiting.bulk, accepts);
+    const { online, bulk } = this.#waiting;
+    return this.#share.isBulkDue
+      ? (takeFrom(bulk, accepts) ?? takeFrom(online, accepts))
+      : (takeFrom(online, accepts) ?? takeFrom(bulk, accepts));
+  }
+
+  /** Whether the next free host belongs to a bulk run that waits. */
+  get isBulkDue(): boolean {
+    return this.#share.isBulkDue && this.#waiting.bulk.length > 0;
+  }
+
+  /** A run that was taken goes to a host, which it will likely hold for so long. */
+  began(run: Run, expectedMs: number): void {
+    if (run.lane === 'bulk') this.#share.bulkRuns(expectedMs);
+  }
+
+  /** And did hold it for so long. */
+  ended(run: Run, expectedMs: number, ms: number): void {
+    if (run.lane === 'bulk') this.#share.bulkRuns(ms - expectedMs);
+    else if (this.#waiting.bulk.length > 0) this.#share.onlineRan(ms);
   }
 
   /** False when the run was no longer waiting. */

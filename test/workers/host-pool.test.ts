@@ -168,6 +168,56 @@ describe('host pool', () => {
     expect(order.indexOf('o1')).to.be.lessThan(order.indexOf('b2'));
   });
 
+  it('gives bulk its share of the hosts under lasting online load, one run at a time', async () => {
+    const pool = await openPool({ bulkSharePercentMin: 20 });
+    await pool.load(fixtureSpec('slow-loop'));
+    const order: ('online' | 'bulk')[] = [];
+    const spentMs = { online: 0, bulk: 0 };
+    const bulkCount = 6;
+    let bulkDone = 0;
+    // As many waiting at any time as it takes for online to leave nothing: 2 ms and 20 ms each, or what this machine makes of it.
+    const keepRunning = async (lane: 'online' | 'bulk', iterations: bigint): Promise<void> => {
+      while (bulkDone < bulkCount) {
+        const outcome = await pool.run({ ...slowRun(iterations, nowMs() + 60_000), lane });
+        if (outcome.kind !== 'ran') throw new Error(`the run ended as ${outcome.kind}`);
+        order.push(lane);
+        spentMs[lane] += outcome.runMs;
+        if (lane === 'bulk') bulkDone += 1;
+      }
+    };
+    const online = Array.from({ length: 4 }, () => keepRunning('online', 80n));
+    const bulk = Array.from({ length: 3 }, () => keepRunning('bulk', 800n));
+    await Promise.all([...online, ...bulk]);
+    const contended = order.slice(
+      0,
+      order.findLastIndex((lane) => lane === 'online'),
+    );
+    expect(contended.join(' ')).not.to.include('bulk bulk');
+    expect(spentMs.bulk / (spentMs.bulk + spentMs.online)).to.be.within(0.1, 0.5);
+  });
+
+  it('sends no bulk run ahead that is long, so that online waits for one at most', async () => {
+    const pool = await openPool();
+    await pool.load(fixtureSpec('slow-loop'));
+    const order: string[] = [];
+    const run = async (lane: 'online' | 'bulk', iterations: bigint): Promise<void> => {
+      await pool.run({ ...slowRun(iterations, nowMs() + 15_000), lane });
+      order.push(lane);
+    };
+    await run('bulk', 4000n);
+    const bulk = [1, 2, 3].map(() => run('bulk', 4000n));
+    const online = run('online', 1n);
+    await Promise.all([...bulk, online]);
+    expect(order).to.deep.equal(['bulk', 'bulk', 'online', 'bulk', 'bulk']);
+  });
+
+  it('lets a bulk run be as long as any, though its deadline to begin has passed', async () => {
+    const pool = await openPool({ hungGraceMs: 1 });
+    await pool.load(fixtureSpec('slow-loop'));
+    const run = { ...slowRun(20_000n, nowMs() + 100), lane: 'bulk' as const };
+    expect(await pool.run(run)).to.have.property('kind', 'ran');
+  });
+
   it('answers with the error of a failed run', async () => {
     const pool = await openPool();
     await pool.load(fixtureSpec('gather-strict'));

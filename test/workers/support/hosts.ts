@@ -23,6 +23,7 @@ export const poolDefaults: HostPoolOptions = {
   runTimeoutMs: generousMs,
   hungGraceMs: 50,
   restartDelayMsMax: 200,
+  bulkSharePercentMin: 10,
   nowMs,
 };
 
