@@ -41,6 +41,20 @@ export interface RedisKeys {
   worker(workerId: string): string;
   /** Pub/sub channel of heartbeats and withdrawals. */
   readonly workerChannel: string;
+  /** Root of all keys of batches; the scripts of batch/scripts/ make the rest (docs/protocol.md). */
+  readonly batches: string;
+  /** Pub/sub channel of a batch's changes: their revisions. */
+  batchChannel(id: string): string;
+  /** Sorted set of ended batches that are to be handed on, by the time of their end; and the channel that tells of one. */
+  readonly batchEndings: string;
+  /** Set of an owner's batches that have not ended. */
+  openBatches(owner: string): string;
+  /** Hash of pool → number of its batches that have not ended. */
+  readonly batchPools: string;
+  /** Hash of index → encoded ChunkInput, of chunks whose input lies in Redis. */
+  batchInputs(id: string): string;
+  /** Hash of index → encoded ChunkResult, likewise. */
+  batchResults(id: string): string;
 }
 
 /** The braces are a hash tag: in a cluster all keys of one installation share a slot, which BullMQ's Lua needs. */
@@ -59,5 +73,12 @@ export function createRedisKeys(prefix: string): RedisKeys {
     workers: `${tag}:workers`,
     worker: (workerId) => `${tag}:worker:${workerId}`,
     workerChannel: `${tag}:workers`,
+    batches: `${tag}:batch`,
+    batchChannel: (id) => `${tag}:batch:${id}`,
+    batchEndings: `${tag}:batch:endings`,
+    openBatches: (owner) => `${tag}:batch:open:${owner}`,
+    batchPools: `${tag}:batch:pools`,
+    batchInputs: (id) => `${tag}:batch:${id}:inputs`,
+    batchResults: (id) => `${tag}:batch:${id}:results`,
   };
 }

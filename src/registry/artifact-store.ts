@@ -8,4 +8,6 @@ export interface ArtifactStore {
   /** The verified bytes. Throws `not_found`, or `bad_gateway` when the stored bytes do not hash to the digest. */
   get(digest: string): Promise<Uint8Array>;
   has(digest: string): Promise<boolean>;
+  /** Idempotent. Never called for what a model version names: versions are for ever, chunks of batches are not. */
+  remove(digest: string): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../errors.ts';
 import type { LocalArtifacts } from './artifact-cache.ts';
@@ -41,6 +42,15 @@ export class FolderArtifactStore implements ArtifactStore, LocalArtifacts {
   async has(digest: string): Promise<boolean> {
     try {
       return isDigest(digest) && (await isPresent(this.#pathOf(digest)));
+    } catch (cause) {
+      throw outOfReach(cause);
+    }
+  }
+
+  async remove(digest: string): Promise<void> {
+    if (!isDigest(digest)) return;
+    try {
+      await rm(this.#pathOf(digest), { force: true });
     } catch (cause) {
       throw outOfReach(cause);
     }

@@ -47,6 +47,18 @@ export function describeArtifactStore(open: () => Promise<ArtifactStoreUnderTest
     }
   });
 
+  it('removes, and takes the same bytes once more', async () => {
+    const bytes = Buffer.from('chunk');
+    const digest = await store.put(bytes);
+    await store.remove(digest);
+    await store.remove(digest);
+    await store.remove('../../etc/passwd');
+    expect(await store.has(digest)).to.equal(false);
+    expect(await codeOf(store.get(digest))).to.equal('not_found');
+    await store.put(bytes);
+    expect(Buffer.compare(await store.get(digest), bytes)).to.equal(0);
+  });
+
   it('never gives damaged bytes, and is healed by the same bytes', async () => {
     const bytes = Buffer.from('model');
     const digest = await store.put(bytes);

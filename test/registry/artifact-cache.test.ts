@@ -20,6 +20,7 @@ describe('ArtifactCache', () => {
     store = {
       put: (bytes) => remote.put(bytes),
       has: (digest) => remote.has(digest),
+      remove: (digest) => remote.remove(digest),
       get: (digest) => {
         fetched.push(digest);
         return remote.get(digest);

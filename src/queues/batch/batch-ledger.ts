@@ -27,6 +27,8 @@ export type ChunkWork =
       readonly batch: BatchRecord;
       readonly input: ChunkPlace;
       readonly rowCount: number;
+      /** What the batch has in Redis by now: for ChunkStore.place of the result. */
+      readonly redisBytes: number;
     }
   /** Settled already, or its batch is gone, final or paused (then it will be queued again on resume): nothing to do. */
   | { readonly kind: 'nothing'; readonly why: 'done' | 'gone' | 'final' | 'paused' };
@@ -34,6 +36,7 @@ export type ChunkWork =
 export interface ChunkOutcome {
   readonly result: ChunkBytes;
   readonly rowsSucceeded: number;
+  /** Refused rows are counted here too: with those that succeeded they are all rows of the chunk. */
   readonly rowsFailed: number;
   /** Of the failed ones. When 0 the input is not needed any more. */
   readonly rowsRetryable: number;
@@ -65,7 +68,7 @@ export interface BatchLedger {
   create(batch: NewBatch): Promise<void>;
 
   /**
-   * A chunk of the upload, in order of its index. Keeps the upload's lease. Repeating it is harmless. Throws `conflict`
+   * A chunk of the upload, in order of its index, one at a time. Keeps the upload's lease. Repeating it is harmless. Throws `conflict`
    * when the batch has become final (cancelled, or failed because its lease ran out): the upload should end.
    */
   addChunk(id: string, chunk: ArrivedChunk): Promise<void>;
@@ -113,8 +116,12 @@ export interface BatchLedger {
   pools(): Promise<readonly string[]>;
   /** Fails batches whose upload's lease has run out. Returns their ids. */
   failAbandoned(): Promise<readonly string[]>;
-  /** Forgets batches past their expiry; returns digests in the artifact store that are nobody's any more. */
+  /**
+   * Forgets batches past their expiry, at most `limit`; returns at most as many digests in the artifact store that are
+   * nobody's any more, until they are said to be `removed`: none is left behind when the process ends in between.
+   */
   forgetExpired(limit: number): Promise<readonly string[]>;
+  removed(digests: readonly string[]): Promise<void>;
 
   /** For the worker that took a chunk. The first begun chunk takes the batch to `running`. */
   begin(ref: ChunkRef): Promise<ChunkWork>;

@@ -1,0 +1,182 @@
+import type { Redis } from 'ioredis';
+import { MillraceError } from '../../errors.ts';
+import type { ErrorRecord } from '../../errors.ts';
+import type { RedisKeys } from '../lanes.ts';
+import { redisUnavailable } from '../redis-failure.ts';
+import { chunkName, chunkRefOf, placeOf, recordOf, storedChunkOf } from './batch-fields.ts';
+import type { BatchRecord } from './batch.ts';
+import type { BatchLedger, ChunkBytes, ChunkWork, Settled } from './batch-ledger.ts';
+import { createLedgerScripts } from './ledger-scripts.ts';
+import type { RunLedgerScript } from './ledger-scripts.ts';
+
+export interface RedisBatchLedgerOptions {
+  /** A connection of role `command`; stays the caller's. */
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  /** What an upload may be silent for before its batch fails. */
+  readonly uploadLeaseMs: number;
+}
+
+/** Most batches that one pass of the sweeper fails, or forgets, in one script. */
+const sweptMax = 100;
+/** Most batches of a page. */
+const pageMax = 100;
+
+/**
+ * BatchLedger as Lua in ./scripts/: each change is one script, so it happens whole or not at all, whoever else is at
+ * work, and so it lies in the append-only file. The status has one setter (prelude.lua).
+ */
+export function createRedisBatchLedger(options: RedisBatchLedgerOptions): BatchLedger {
+  const { redis, keys, uploadLeaseMs } = options;
+  const run = createLedgerScripts({ redis, root: keys.batches, uploadLeaseMs });
+  return {
+    ...uploadCalls(run),
+    durable: () => Promise.resolve(),
+    ...readCalls(run),
+    openCount: (owner) => direct(redis.scard(keys.openBatches(owner))),
+    ...controlCalls(run),
+    ...laneCalls(run),
+    pools: () => direct(redis.hkeys(keys.batchPools)),
+    ...sweepCalls(run, uploadLeaseMs),
+    ...workerCalls(run),
+    endings: (limit) => direct(redis.zrange(keys.batchEndings, 0, String(limit - 1))),
+    acknowledgeEnding: async (id) => void (await direct(redis.zrem(keys.batchEndings, id))),
+  };
+}
+
+function uploadCalls(run: RunLedgerScript): Pick<BatchLedger, 'create' | 'addChunk' | 'touch' | 'seal'> {
+  return {
+    create: async (batch) => {
+      const { id, owner, pool, retentionMs } = batch;
+      await run('create', id, JSON.stringify(batch), owner, pool, retentionMs);
+    },
+    addChunk: async (id, chunk) => {
+      const { index, firstRow, rowCount, refusedCount, input, settled } = chunk;
+      const numbers = [index, firstRow, rowCount, refusedCount];
+      const reply = await run('add-chunk', id, ...numbers, ...placed(input), ...placed(settled));
+      if (open(present(reply)) === 'gap') throw mistake(`Chunk ${index} came before the one ahead of it`);
+    },
+    touch: async (id) => void open(present(await run('touch', id))),
+    seal: async (id, rowsTotal) => {
+      const reply = present(await run('seal', id, rowsTotal));
+      if (reply === 'mismatch')
+        throw mistake(`A batch was sealed with ${rowsTotal} rows, others have arrived`);
+      return recordOf(reply);
+    },
+  };
+}
+
+function readCalls(
+  run: RunLedgerScript,
+): Pick<BatchLedger, 'get' | 'hasExpired' | 'list' | 'chunks' | 'chunkOfRow'> {
+  return {
+    get: async (id) => {
+      const reply = await run('get', id);
+      return reply === 'gone' ? undefined : recordOf(reply);
+    },
+    hasExpired: async (id) => (await run('has-expired', id)) === 1,
+    list: async (owner, after, limit) => {
+      const reply = await run('list', owner ?? '', after ?? '', Math.min(limit, pageMax));
+      const [next, records] = reply as [string, unknown[]];
+      return { batches: records.map(recordOf), next: next === '' ? null : next };
+    },
+    chunks: async (id, from, limit) => {
+      const texts = present(await run('chunks', id, from, limit)) as string[];
+      return texts.map((text, offset) => storedChunkOf(from + offset, text));
+    },
+    chunkOfRow: async (id, row) => {
+      const index = present(await run('chunk-of-row', id, row)) as number;
+      return index === -1 ? undefined : index;
+    },
+  };
+}
+
+function controlCalls(run: RunLedgerScript): Pick<BatchLedger, 'cancel' | 'fail' | 'pause' | 'resume'> {
+  const end = async (id: string, status: 'cancelled' | 'failed', failure: string): Promise<BatchRecord> =>
+    recordOf(present(await run('end', id, status, failure)));
+  const setPaused = async (id: string, paused: '1' | '0'): Promise<BatchRecord> =>
+    recordOf(open(present(await run('pause', id, paused))));
+  return {
+    cancel: (id) => end(id, 'cancelled', ''),
+    fail: (id, failure) => end(id, 'failed', JSON.stringify(failure)),
+    pause: (id) => setPaused(id, '1'),
+    resume: (id) => setPaused(id, '0'),
+  };
+}
+
+function laneCalls(run: RunLedgerScript): Pick<BatchLedger, 'claim' | 'lostChunks' | 'reclaimed'> {
+  return {
+    claim: async (pool, window) => ((await run('claim', pool, window)) as string[]).map(chunkRefOf),
+    lostChunks: async (pool, olderThanMs, limit) =>
+      ((await run('lost-chunks', pool, olderThanMs, limit)) as string[]).map(chunkRefOf),
+    reclaimed: async (refs) => void (await run('reclaimed', ...refs.map(chunkName))),
+  };
+}
+
+function sweepCalls(
+  run: RunLedgerScript,
+  uploadLeaseMs: number,
+): Pick<BatchLedger, 'failAbandoned' | 'forgetExpired' | 'removed'> {
+  const failures = [brokenOff(uploadLeaseMs), stoodStill].map((failure) => JSON.stringify(failure));
+  return {
+    failAbandoned: async () => (await run('fail-abandoned', ...failures, sweptMax)) as string[],
+    forgetExpired: async (limit) => (await run('forget-expired', limit)) as string[],
+    removed: async (digests) => void (await run('removed', ...digests)),
+  };
+}
+
+function workerCalls(run: RunLedgerScript): Pick<BatchLedger, 'begin' | 'wanted' | 'settle'> {
+  return {
+    begin: async ({ batchId, index }) => workOf(await run('begin', batchId, index)),
+    wanted: async (id) => (await run('wanted', id)) === 1,
+    settle: async ({ batchId, index }, outcome) => {
+      const { result, rowsSucceeded, rowsFailed, rowsRetryable } = outcome;
+      const counts = [rowsSucceeded, rowsFailed, rowsRetryable];
+      const reply = await run('settle', batchId, index, ...placed(result), ...counts);
+      if (reply === 'mismatch')
+        throw mistake(`The rows of chunk ${index} do not add up: ${counts.join(', ')}`);
+      return reply as Settled;
+    },
+  };
+}
+
+/** Where bytes are and, for Redis, they themselves: two arguments of a script. */
+function placed(bytes: ChunkBytes | undefined): [place: string, bytes: Uint8Array | string] {
+  if (bytes === undefined) return ['', ''];
+  return bytes.kind === 'redis' ? ['redis', bytes.bytes] : [bytes.digest, ''];
+}
+
+function workOf(reply: unknown): ChunkWork {
+  if (typeof reply === 'string')
+    return { kind: 'nothing', why: reply as 'done' | 'gone' | 'final' | 'paused' };
+  const [batch, input, rowCount, redisBytes] = reply as [unknown, string, number, number];
+  return { kind: 'run', batch: recordOf(batch), input: placeOf(input), rowCount, redisBytes };
+}
+
+function present(reply: unknown): unknown {
+  if (reply === 'gone') throw new MillraceError('not_found', 'No such batch');
+  return reply;
+}
+
+function open(reply: unknown): unknown {
+  if (reply === 'final') throw new MillraceError('conflict', 'The batch has ended');
+  if (reply === 'sealed') throw new MillraceError('conflict', 'The upload of the batch is complete');
+  return reply;
+}
+
+function mistake(message: string): MillraceError {
+  return new MillraceError('internal_error', message);
+}
+
+async function direct<T>(reply: Promise<T>): Promise<T> {
+  return reply.catch((error: unknown) => {
+    throw redisUnavailable(error);
+  });
+}
+
+function brokenOff(uploadLeaseMs: number): ErrorRecord {
+  const message = `The upload broke off: nothing arrived for ${uploadLeaseMs / 1000} seconds`;
+  return { code: 'request_timeout', message };
+}
+
+const stoodStill: ErrorRecord = { code: 'timeout', message: 'No rows of the batch got done for 7 days' };

@@ -1,0 +1,17 @@
+-- ARGV: 1 id, 2 the new batch as JSON, 3 owner, 4 pool, 5 retention in ms. Returns nothing. Repeating it is harmless.
+local id, owner, pool, retentionMs = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local key = root .. ':' .. id
+if call('EXISTS', key) == 1 then return end
+call('HSET', key, 'batch', ARGV[2], 'owner', owner, 'pool', pool, 'retentionMs', retentionMs, 'status', 'queued',
+  'paused', '0', 'rowsTotal', '', 'rowsReceived', 0, 'rowsSucceeded', 0, 'rowsFailed', 0, 'rowsRetryable', 0,
+  'chunksReceived', 0, 'chunksDone', 0, 'createdAtMs', now, 'startedAtMs', '', 'finishedAtMs', '', 'expiresAtMs', '',
+  'failure', '', 'redisBytes', 0, 'revision', 0)
+for _, list in ipairs({ root .. ':list', root .. ':list:' .. owner }) do
+  call('ZADD', list, 0, id)
+  keep(list, openMsMax)
+end
+call('SADD', root .. ':open:' .. owner, id)
+call('HINCRBY', root .. ':pools', pool, 1)
+local batch = find(id)
+keepOpen(batch)
+changed(batch)
