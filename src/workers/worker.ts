@@ -1,26 +1,26 @@
 import { channels } from '../channels.ts';
 import type { DropEvent, FaultEvent, RunEvent } from '../channels.ts';
-import { MillraceError, toMillraceError } from '../errors.ts';
-import { compilePostprocess } from '../processing/postprocess/compile.ts';
-import { compilePreprocess } from '../processing/preprocess/compile.ts';
+import { toMillraceError } from '../errors.ts';
 import type { TakenJob } from '../queues/job-queue.ts';
 import type { InferenceJob } from '../queues/job.ts';
 import type { ResultPublisher } from '../queues/result-channel.ts';
 import { resultSchemaVersion } from '../queues/result.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
-import { rowCount, sliceRows } from '../tensors/batch.ts';
+import { rowCount } from '../tensors/batch.ts';
 import { decodeTensors } from '../tensors/binary-codec.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
-import type { HostPool, PoolRun, RunOutcome } from './host-pool.ts';
+import type { HostPool } from './host-pool.ts';
 import { isolate } from './isolate.ts';
-import type { Attempt, Part } from './isolate.ts';
+import type { Part } from './isolate.ts';
 import { dropExpired, failAll, openRows, takeResults } from './live-rows.ts';
 import type { LiveRows } from './live-rows.ts';
 import type { Lease, ModelPool } from './model-pool.ts';
 import type { Quarantine } from './quarantine.ts';
-import { fromRunOutputs, planRuns, toRunInputs } from './run-plan.ts';
-import type { RowRange } from './run-plan.ts';
+import { isSuspect, RangeRuns } from './range-runs.ts';
+import { planRuns } from './run-plan.ts';
 import type { VersionFaults } from './version-faults.ts';
+import { resolveServed } from './version-source.ts';
+import type { VersionSource } from './version-source.ts';
 
 export interface WorkerOptions {
   readonly workerId: string;
@@ -36,28 +36,15 @@ export interface WorkerOptions {
   readonly nowMs: () => number;
 }
 
-/** What the worker needs of the registry's resolver. */
-export interface VersionSource {
-  /** Throws `not_found`. */
-  resolve(model: string, version: string): ModelVersion;
-  refresh(): Promise<void>;
-}
-
-/** A job's way through a worker, with what has been measured on it. */
+/** A job's way through a worker. */
 interface Passage {
   readonly taken: TakenJob;
   readonly takenAtMs: number;
-  /** When the first run began; the time of taking until then. */
-  startedAtMs: number;
-  runMs: number;
-  runRows: number;
-  outcome: RunEvent['outcome'];
-  /** Its next run may end its host, so that it gets the one apart. */
-  isSuspect: boolean;
+  /** With what has been measured; undefined until the first run. */
+  runs: RangeRuns | undefined;
+  /** It went wrong without a run. */
+  isFailed: boolean;
 }
-
-/** A third start may be a job that killed two workers. */
-const startsSuspected = 3;
 
 /**
  * What a worker does with a job: drop what expired, load, preprocess, run, isolate what fails, postprocess,
@@ -94,15 +81,7 @@ export class Worker {
     const { nowMs, publisher, workerId } = this.#options;
     const { job, signal } = taken;
     const takenAtMs = nowMs();
-    const passage: Passage = {
-      taken,
-      takenAtMs,
-      startedAtMs: takenAtMs,
-      runMs: 0,
-      runRows: 0,
-      outcome: 'succeeded',
-      isSuspect: taken.startCount >= startsSuspected || this.#options.faults.isRepeated(job),
-    };
+    const passage: Passage = { taken, takenAtMs, runs: undefined, isFailed: false };
     const rows = this.#dropExpired(await this.#infer(passage), nowMs(), 'publish');
     this.#report(passage, rows);
     if (signal.aborted) return;
@@ -113,7 +92,7 @@ export class Worker {
       failures: rows.failures.toSorted((a, b) => a.entryIndex - b.entryIndex),
       tensors: rows.tensors,
       timings: timingsOf(passage),
-      batchRows: passage.runRows,
+      batchRows: passage.runs?.runRows ?? 0,
     });
   }
 
@@ -126,7 +105,7 @@ export class Worker {
     try {
       rows = this.#dropExpired(openRows(job.entries, decodeTensors(job.payload)), nowMs(), 'taking');
       if (rows.entries.length === 0) return rows;
-      const version = await this.#resolve(job);
+      const version = await resolveServed(this.#options.versions, job);
       lease = await this.#acquire(version, deadlineOf(rows));
       // Without a lease all are late, whatever the clock says by now: a live entry's rows would pass for results.
       rows = this.#dropExpired(rows, lease === undefined ? Number.POSITIVE_INFINITY : nowMs(), 'loading');
@@ -137,7 +116,7 @@ export class Worker {
     } catch (error) {
       const known = toMillraceError(error);
       if (known.code === 'internal_error') publishFault(`Job ${job.id} of ${job.model} failed`, error);
-      passage.outcome = 'failed';
+      passage.isFailed = true;
       return failAll(rows, known);
     } finally {
       lease?.release();
@@ -148,24 +127,6 @@ export class Worker {
     const kept = dropExpired(rows, nowMs);
     publishExpired(kept, rows, stage);
     return kept;
-  }
-
-  /** The very file that the API saw: a version name is never bound to another, so a difference is a mix-up. */
-  async #resolve({ model, version, servedDigest }: InferenceJob): Promise<ModelVersion> {
-    const { versions } = this.#options;
-    let known: ModelVersion;
-    try {
-      known = versions.resolve(model, version);
-    } catch {
-      await versions.refresh();
-      known = versions.resolve(model, version);
-    }
-    if (known.servedDigest !== servedDigest)
-      throw new MillraceError(
-        'conflict',
-        `${model}/${version} is another file here than where the job was made`,
-      );
-    return known;
   }
 
   /** Undefined when the deadline passed first; the version then goes on loading for those who come after. */
@@ -192,12 +153,24 @@ export class Worker {
     version: ModelVersion,
     lease: Lease,
   ): Promise<readonly Part<NamedTensors>[]> {
-    const totalRows = rowCount(rows.tensors);
-    const rowsMax = this.#rowsMax(version, passage.taken.job);
-    const ranges = planRuns(totalRows, version.signature.batch, rowsMax);
-    const attempt = (range: RowRange): Promise<Attempt<NamedTensors>> =>
-      this.#attempt(passage, rows, range, version, lease);
-    return isolate(ranges, attempt, { concurrency: this.#options.hosts.hostCount });
+    const { taken } = passage;
+    const { job, signal } = taken;
+    const { hosts, faults } = this.#options;
+    const deadlineMs = deadlineOf(rows);
+    const runs = new RangeRuns(this.#options, {
+      name: `job ${job.id}`,
+      version,
+      lease,
+      lane: job.lane,
+      outputs: job.outputs,
+      tensors: rows.tensors,
+      deadlineMs: () => deadlineMs,
+      signal,
+      isSuspect: isSuspect(taken.startCount, version, faults),
+    });
+    passage.runs = runs;
+    const ranges = planRuns(rowCount(rows.tensors), version.signature.batch, this.#rowsMax(version, job));
+    return isolate(ranges, (range) => runs.attempt(range), { concurrency: hosts.hostCount });
   }
 
   #rowsMax({ manifest }: ModelVersion, { payload, entries }: InferenceJob): number {
@@ -208,76 +181,9 @@ export class Worker {
     return Math.max(1, Math.min(rowsMax, Math.floor(bytesMax / rowBytes)));
   }
 
-  async #attempt(
-    passage: Passage,
-    rows: LiveRows,
-    range: RowRange,
-    version: ModelVersion,
-    lease: Lease,
-  ): Promise<Attempt<NamedTensors>> {
-    const { job, signal } = passage.taken;
-    const { batch } = version.signature;
-    // Another worker has the job: what is computed from here on, nobody reads.
-    if (signal.aborted) return { kind: 'expired' };
-    const postprocess = compilePostprocess(version);
-    try {
-      const inputs = compilePreprocess(version)(sliceRows(rows.tensors, range.fromRow, range.rowCount));
-      const run = {
-        key: lease.key,
-        lane: job.lane,
-        outputs: postprocess.graphOutputs(job.outputs),
-        tensors: toRunInputs(inputs, batch),
-        deadlineMs: deadlineOf(rows),
-      };
-      const outcome = await this.#runOnce(passage, run, range);
-      if (outcome.kind !== 'ran') {
-        this.#note(passage, range, outcome, version);
-        return outcome;
-      }
-      if (passage.runMs === 0) passage.startedAtMs = outcome.startedAtMs;
-      passage.runMs += outcome.runMs;
-      passage.runRows = Math.max(passage.runRows, range.rowCount);
-      const outputs = fromRunOutputs(outcome.tensors, range.rowCount, batch);
-      return { kind: 'ran', value: postprocess.apply(outputs, range.rowCount, job.outputs) };
-    } catch (error) {
-      const outcome = { kind: 'failed', error: toMillraceError(error) } as const;
-      this.#note(passage, range, outcome, version);
-      return outcome;
-    }
-  }
-
-  /** A host that died under a run may have died of something else: a lone row runs once more, then it is the row. */
-  async #runOnce(passage: Passage, run: PoolRun, range: RowRange): Promise<RunOutcome> {
-    const { hosts, quarantine } = this.#options;
-    if (!passage.isSuspect) {
-      const outcome = await hosts.run(run);
-      if (outcome.kind !== 'host_died') return outcome;
-      passage.isSuspect = true;
-      if (range.rowCount > 1) return outcome;
-    }
-    const spec = hosts.specOf(run.key);
-    // It ended hosts also by being loaded, and was given up meanwhile.
-    if (spec === undefined)
-      throw new MillraceError('service_unavailable', `${run.key} is no longer loaded`, { retryAfterS: 1 });
-    return quarantine.run(spec, run);
-  }
-
-  /**
-   * The outcome of a job is the last thing that went wrong in it. A lone row that kills is an alarm, and so is a
-   * run that fails through no fault of its input: alone, each of its rows may well succeed, and no answer shows it.
-   */
-  #note(passage: Passage, range: RowRange, outcome: Attempt<unknown>, version: ModelVersion): void {
-    if (outcome.kind !== 'ran') passage.outcome = outcome.kind;
-    if (outcome.kind === 'failed' && outcome.error.code === 'internal_error')
-      publishFault(`A run of ${version.model}/${version.version} failed`, outcome.error);
-    if (outcome.kind === 'host_hung') this.#options.faults.record(version, outcome.kind);
-    if (outcome.kind !== 'host_died' || range.rowCount > 1) return;
-    this.#options.faults.record(version, outcome.kind);
-    publishFault(`A row of job ${passage.taken.job.id} ends the host of ${version.model}/${version.version}`);
-  }
-
   #report(passage: Passage, rows: LiveRows): void {
     const { job } = passage.taken;
+    const outcome = passage.isFailed ? 'failed' : (passage.runs?.outcome ?? 'succeeded');
     const isExpiredOnly =
       rows.failures.length > 0 && rows.failures.every(({ reason }) => reason === 'expired');
     const event: RunEvent = {
@@ -285,7 +191,7 @@ export class Worker {
       model: job.model,
       version: job.version,
       lane: job.lane,
-      outcome: passage.outcome === 'succeeded' && isExpiredOnly ? 'expired' : passage.outcome,
+      outcome: outcome === 'succeeded' && isExpiredOnly ? 'expired' : outcome,
       rows: job.entries.reduce((sum, entry) => sum + entry.rowCount, 0),
       ...timingsOf(passage),
     };
@@ -293,14 +199,15 @@ export class Worker {
   }
 }
 
-function timingsOf({ taken, takenAtMs, startedAtMs, runMs }: Passage): {
+function timingsOf({ taken, takenAtMs, runs }: Passage): {
   readonly queueMs: number;
   readonly waitMs: number;
   readonly runMs: number;
 } {
   // The clocks of API and worker may differ by a fraction of a round trip.
   const queueMs = Math.max(0, takenAtMs - taken.job.submittedAtMs);
-  return { queueMs, waitMs: Math.max(0, startedAtMs - takenAtMs), runMs };
+  const waitMs = Math.max(0, (runs?.startedAtMs ?? takenAtMs) - takenAtMs);
+  return { queueMs, waitMs, runMs: runs?.runMs ?? 0 };
 }
 
 function entriesOf({ entries }: InferenceJob): LiveRows['entries'] {
