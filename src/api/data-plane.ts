@@ -1,8 +1,8 @@
 import type { CacheOutcome } from '../channels.ts';
 import { MillraceError } from '../errors.ts';
 import { compileCompatibilityKey } from '../processing/batch-key.ts';
+import { takesWideIntegers } from '../processing/instance-parser.ts';
 import { compilePacker } from '../processing/pack-instance.ts';
-import { perVersion } from '../processing/per-version.ts';
 import { compileRenderer } from '../processing/render.ts';
 import type { Prediction } from '../processing/render.ts';
 import { checkOutputs } from '../processing/result-outputs.ts';
@@ -186,10 +186,6 @@ function agree(name: 'model' | 'version', inPath: string | undefined, given: str
     ],
   });
 }
-
-const takesWideIntegers = perVersion((version: ModelVersion) =>
-  version.signature.inputs.some(({ datatype }) => datatype === 'INT64' || datatype === 'UINT64'),
-);
 
 /** Parsed again, with exact integers, only for versions that can tell the difference. */
 function inputsFor(version: ModelVersion, { request, text }: PredictCall): unknown {

@@ -3,7 +3,6 @@ import { floatOverflow, integerRanges, isFloat, isWideInteger } from '../tensors
 import type { Datatype } from '../tensors/datatype.ts';
 import { expectedElement, toFloat } from '../tensors/element-writer.ts';
 import { describe, memberPath, quote, refusal } from '../tensors/refusal.ts';
-import type { Tensor } from '../tensors/tensor.ts';
 import { isObject, namesRefusal } from './member-names.ts';
 import type { JsonObject } from './member-names.ts';
 
@@ -20,55 +19,69 @@ interface FeatureColumn {
   readonly expected: string;
 }
 
+/** Writes one instance to `data` from `at` on; what stands there is undefined when it throws. */
+export type FeatureWriter = (
+  value: unknown,
+  path: string,
+  data: Float32Array | Float64Array,
+  at: number,
+) => void;
+
 /**
- * Packs one instance of a feature model: an array in the order of the features, or an object by feature
+ * Reads one instance of a feature model: an array in the order of the features, or an object by feature
  * name. `graphDatatype` is that of the graph's input, whose range the values must keep.
  */
-export function compileFeaturePacker(
+export function compileFeatureWriter(
   features: readonly FeatureSpec[],
   graphDatatype: Datatype,
-  carrier: 'FP32' | 'FP64',
-): (value: unknown, path: string) => Tensor {
+): FeatureWriter {
   const columns = features.map((feature) => compileColumn(feature, graphDatatype));
   const plainBelow = Float64Array.from(columns, (column) => column.plainBelow);
   const known = columns.map((column) => column.name);
   const required = columns.filter((column) => !column.fillable).map((column) => column.name);
-  const shape = [1, columns.length];
 
-  const fromArray = (values: readonly unknown[], data: Float32Array | Float64Array, path: string): void => {
+  const fromArray = (
+    values: readonly unknown[],
+    path: string,
+    data: Float32Array | Float64Array,
+    at: number,
+  ): void => {
     if (values.length !== columns.length)
       throw refusal(path, `an array of ${columns.length} (one value for each feature)`, describe(values));
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
       const limit = plainBelow[i] as number;
-      if (typeof value === 'number' && value < limit && value > -limit) data[i] = value;
-      else data[i] = readColumn(columns[i] as FeatureColumn, value, path, i);
+      if (typeof value === 'number' && value < limit && value > -limit) data[at + i] = value;
+      else data[at + i] = readColumn(columns[i] as FeatureColumn, value, path, i);
     }
   };
-  const fromObject = (object: JsonObject, data: Float32Array | Float64Array, path: string): void => {
+  const fromObject = (
+    object: JsonObject,
+    path: string,
+    data: Float32Array | Float64Array,
+    at: number,
+  ): void => {
     let present = 0;
     for (let i = 0; i < columns.length; i++) {
       const column = columns[i] as FeatureColumn;
       const given = Object.hasOwn(object, column.name);
       if (given) present++;
       else if (!column.fillable) throw namesRefusal(object, { known, required, what: 'feature' }, path);
-      data[i] = readColumn(column, given ? object[column.name] : null, path, column.name);
+      data[at + i] = readColumn(column, given ? object[column.name] : null, path, column.name);
     }
     if (present !== Object.keys(object).length)
       throw namesRefusal(object, { known, required, what: 'feature' }, path);
   };
-  return (value, path) => {
-    const data = carrier === 'FP32' ? new Float32Array(columns.length) : new Float64Array(columns.length);
-    if (Array.isArray(value)) fromArray(value, data, path);
-    else if (isObject(value)) fromObject(value, data, path);
-    else if (columns.length === 1) fromArray([value], data, path);
+  return (value, path, data, at) => {
+    if (Array.isArray(value)) fromArray(value, path, data, at);
+    else if (isObject(value)) fromObject(value, path, data, at);
+    else if (columns.length === 1) fromArray([value], path, data, at);
     else
       throw refusal(
         path,
         'an array in the order of the features or an object by feature name',
         describe(value),
       );
-    return { datatype: carrier, shape, data };
   };
 }
 

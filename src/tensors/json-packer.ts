@@ -27,35 +27,57 @@ export type JsonPacker = (value: unknown, path: string) => Tensor;
  * order, and for a fixed shape of one element the bare element.
  */
 export function compileJsonPacker(spec: PackSpec): JsonPacker {
-  const packer: Packer = {
-    declared: spec.datatype,
-    datatype: carrierOf(spec.datatype),
-    shape: spec.shape,
-    write: elementWriter(spec.datatype, spec.fill),
-  };
-  if (!isFixed(spec.shape)) return (value, path) => packNested(packer, value, path, spec.rowAxis);
-  const count = elementCount(spec.shape);
-  const tensorShape = spec.rowAxis ? [1, ...spec.shape] : spec.shape;
-  const rank = spec.shape.length;
+  if (!isFixed(spec.shape)) {
+    const packer = packerOf(spec);
+    return (value, path) => packNested(packer, value, path, spec.rowAxis);
+  }
+  return packWith(compileJsonWriter(spec), spec.rowAxis ? [1, ...spec.shape] : spec.shape);
+}
+
+/** One value as a tensor of its own; `shape` has the writer's element count. */
+export function packWith(
+  { datatype, elementCount: count, write }: JsonWriter,
+  shape: readonly number[],
+): JsonPacker {
   return (value, path) => {
+    const data = makeData(datatype, count);
+    write(value, path, data, 0);
+    return { datatype, shape, data };
+  };
+}
+
+/** Puts values of one fixed shape where the caller says: rows of a batch, one behind the other. */
+export interface JsonWriter {
+  readonly datatype: CarriedDatatype;
+  readonly elementCount: number;
+  /** Takes what a packer takes, and throws likewise; what stands from `at` on is then undefined. */
+  readonly write: (value: unknown, path: string, target: NumericArray | string[], at: number) => void;
+}
+
+/** The shape must be fixed. */
+export function compileJsonWriter(spec: Pick<PackSpec, 'datatype' | 'shape' | 'fill'>): JsonWriter {
+  const packer = packerOf(spec);
+  const count = elementCount(spec.shape);
+  const isNested = spec.shape.length > 1;
+  const write: JsonWriter['write'] = (value, path, target, at) => {
     let flat: readonly unknown[];
     if (!Array.isArray(value)) {
       if (count !== 1) throw refusal(path, expectedArray(packer, count), describe(value));
       flat = [value];
-    } else if (rank > 1 && Array.isArray(value[0])) {
-      return packNested(packer, value, path, spec.rowAxis);
+    } else if (isNested && Array.isArray(value[0])) {
+      checkLengths(spec.shape, value, path);
+      writeNested(packer, spec.shape, target, { value, depth: 0, offset: at, base: at }, path);
+      return;
     } else {
       flat = value;
       if (flat.length !== count) throw refusal(path, expectedArray(packer, count), describe(value));
     }
-    const data = makeData(packer.datatype, count);
-    const refused = packer.write(data, 0, flat);
-    if (refused >= 0) {
-      const place = Array.isArray(value) ? `${path}[${refused}]` : path;
-      throw refusal(place, expectedElement(packer.declared), describe(flat[refused]));
-    }
-    return { datatype: packer.datatype, shape: tensorShape, data };
+    const refused = packer.write(target, at, flat);
+    if (refused < 0) return;
+    const place = Array.isArray(value) ? `${path}[${refused}]` : path;
+    throw refusal(place, expectedElement(packer.declared), describe(flat[refused]));
   };
+  return { datatype: packer.datatype, elementCount: count, write };
 }
 
 interface Packer {
@@ -65,12 +87,22 @@ interface Packer {
   readonly write: ElementWriter;
 }
 
+function packerOf({ datatype, shape, fill }: Pick<PackSpec, 'datatype' | 'shape' | 'fill'>): Packer {
+  return { declared: datatype, datatype: carrierOf(datatype), shape, write: elementWriter(datatype, fill) };
+}
+
 /** Lengths are all checked before memory is taken: an empty array may claim any shape below itself. */
 function packNested(packer: Packer, value: unknown, path: string, rowAxis: boolean): Tensor {
   const shape = inferShape(packer.shape, value, path);
   checkLengths(shape, value, path);
   const data = makeData(packer.datatype, elementCount(shape));
-  writeNested(packer, shape, data, { value: value as readonly unknown[], depth: 0, offset: 0 }, path);
+  writeNested(
+    packer,
+    shape,
+    data,
+    { value: value as readonly unknown[], depth: 0, offset: 0, base: 0 },
+    path,
+  );
   return { datatype: packer.datatype, shape: rowAxis ? [1, ...shape] : shape, data };
 }
 
@@ -108,6 +140,8 @@ interface Cursor {
   readonly value: readonly unknown[];
   readonly depth: number;
   readonly offset: number;
+  /** Offset at which the whole value began. */
+  readonly base: number;
 }
 
 /** Recursion goes as deep as the declared rank, never as deep as the caller's value. Returns the next offset. */
@@ -118,16 +152,16 @@ function writeNested(
   cursor: Cursor,
   path: string,
 ): number {
-  const { value, depth } = cursor;
+  const { value, depth, base } = cursor;
   if (depth === shape.length - 1) {
     const refused = packer.write(data, cursor.offset, value);
     if (refused < 0) return cursor.offset + value.length;
-    const place = path + indices(shape, shape.length, cursor.offset + refused);
+    const place = path + indices(shape, shape.length, cursor.offset - base + refused);
     throw refusal(place, expectedElement(packer.declared), describe(value[refused]));
   }
   let offset = cursor.offset;
   for (let i = 0; i < value.length; i++) {
-    const inner = { value: value[i] as readonly unknown[], depth: depth + 1, offset };
+    const inner = { value: value[i] as readonly unknown[], depth: depth + 1, offset, base };
     offset = writeNested(packer, shape, data, inner, path);
   }
   return offset;
