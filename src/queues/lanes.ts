@@ -55,6 +55,10 @@ export interface RedisKeys {
   batchInputs(id: string): string;
   /** Hash of index → encoded ChunkResult, likewise. */
   batchResults(id: string): string;
+  /** Held by the process whose turn it is to sweep. */
+  readonly batchSweep: string;
+  /** Hash of a dead letter. */
+  deadLetter(id: string): string;
 }
 
 /** The braces are a hash tag: in a cluster all keys of one installation share a slot, which BullMQ's Lua needs. */
@@ -80,5 +84,7 @@ export function createRedisKeys(prefix: string): RedisKeys {
     batchPools: `${tag}:batch:pools`,
     batchInputs: (id) => `${tag}:batch:${id}:inputs`,
     batchResults: (id) => `${tag}:batch:${id}:results`,
+    batchSweep: `${tag}:batch:sweep`,
+    deadLetter: (id) => `${tag}:batch:letter:${id}`,
   };
 }

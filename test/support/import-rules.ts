@@ -14,7 +14,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   'src/tensors/': ['src/errors.ts'],
 
   'src/validation.ts': ['src/errors.ts'],
-  'src/settings.ts': ['src/errors.ts', 'src/validation.ts', 'config/schema.json'],
+  'src/settings-shape.ts': [],
+  'src/settings.ts': ['src/settings-shape.ts', 'src/errors.ts', 'src/validation.ts', 'config/schema.json'],
   'src/redis.ts': ['src/errors.ts', 'src/channels.ts'],
   'src/telemetry/': ['src/errors.ts', 'src/channels.ts'],
 

@@ -77,10 +77,11 @@ export interface BatchLedger {
   /** The upload is complete. From now on the batch ends when its last chunk is settled; with no chunk at once. */
   seal(id: string, rowsTotal: number): Promise<BatchRecord>;
   /**
-   * When this resolves, everything that was acknowledged before the call survives a kill -9 of Redis. (An append-only
-   * file with `everysec` holds writes back in the process while the disk is busy.) Where Redis keeps no file: at once.
+   * When this resolves, the batch as it was acknowledged survives a kill -9 of Redis. (An append-only file with
+   * `everysec` holds writes back in the process while the disk is busy.) Throws `service_unavailable` when Redis died in
+   * between and came back without it. Where Redis keeps no file: at once.
    */
-  durable(): Promise<void>;
+  durable(acknowledged: Pick<BatchRecord, 'id' | 'revision' | 'rowsTotal'>): Promise<void>;
 
   get(id: string): Promise<BatchRecord | undefined>;
   /** True when there was such a batch and it has expired: its name is kept for a while longer than its results. */

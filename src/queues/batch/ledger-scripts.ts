@@ -36,6 +36,10 @@ const names = [
   'wanted',
   'settle',
   'note-digest',
+  'add-letters',
+  'list-letters',
+  'remove-letters',
+  'count-letters',
 ] as const;
 
 export type LedgerScriptName = (typeof names)[number];

@@ -3,6 +3,7 @@ import { MillraceError } from '../../errors.ts';
 import type { ErrorRecord } from '../../errors.ts';
 import type { RedisKeys } from '../lanes.ts';
 import { redisUnavailable } from '../redis-failure.ts';
+import { AofBarrier } from './aof-barrier.ts';
 import { chunkName, chunkRefOf, placeOf, recordOf, storedChunkOf } from './batch-fields.ts';
 import type { BatchRecord } from './batch.ts';
 import type { BatchLedger, ChunkBytes, ChunkWork, Settled } from './batch-ledger.ts';
@@ -29,9 +30,10 @@ const pageMax = 100;
 export function createRedisBatchLedger(options: RedisBatchLedgerOptions): BatchLedger {
   const { redis, keys, uploadLeaseMs } = options;
   const run = createLedgerScripts({ redis, root: keys.batches, uploadLeaseMs });
+  const barrier = new AofBarrier(redis);
   return {
     ...uploadCalls(run),
-    durable: () => Promise.resolve(),
+    durable: (acknowledged) => ensureDurable(barrier, run, acknowledged),
     ...readCalls(run),
     openCount: (owner) => direct(redis.scard(keys.openBatches(owner))),
     ...controlCalls(run),
@@ -64,6 +66,24 @@ function uploadCalls(run: RunLedgerScript): Pick<BatchLedger, 'create' | 'addChu
       return recordOf(reply);
     },
   };
+}
+
+/** In this order: what is found after the barrier was in the file, or else Redis came back with it from the file. */
+async function ensureDurable(
+  barrier: AofBarrier,
+  run: RunLedgerScript,
+  { id, revision, rowsTotal }: Pick<BatchRecord, 'id' | 'revision' | 'rowsTotal'>,
+): Promise<void> {
+  await barrier.written();
+  const reply = await run('get', id);
+  const found = reply === 'gone' ? undefined : recordOf(reply);
+  // Work goes on after a rollback, and raises the revision again; but it seals nothing.
+  if (
+    found === undefined ||
+    found.revision < revision ||
+    (rowsTotal !== null && found.rowsTotal !== rowsTotal)
+  )
+    throw new MillraceError('service_unavailable', 'Redis came back without the batch', { retryAfterS: 1 });
 }
 
 function readCalls(

@@ -189,3 +189,19 @@ end
 local function finishIfDone(batch)
   if batch.sealed and batch.chunksDone == batch.chunksReceived then finish(batch, 'completed', '') end
 end
+
+local function dropLetter(id)
+  local letter = root .. ':letter:' .. id
+  local row = call('HGET', letter, 'row')
+  if row then call('DEL', row) end
+  call('DEL', letter)
+  call('ZREM', root .. ':letters', id)
+end
+
+-- All live equally long, so those that have expired are the first in their line.
+local function dropExpiredLetters()
+  for _, id in ipairs(call('ZRANGE', root .. ':letters', 0, 99)) do
+    if call('EXISTS', root .. ':letter:' .. id) == 1 then return end
+    call('ZREM', root .. ':letters', id)
+  end
+end

@@ -13,9 +13,9 @@ export interface LedgerRig {
   readonly keys: RedisKeys;
   readonly ledger: BatchLedger;
   /** A batch whose upload is open, with chunks of `rowsPerChunk` rows. */
-  upload(chunkCount: number, over?: Partial<NewBatch>): Promise<string>;
+  readonly upload: (chunkCount: number, over?: Partial<NewBatch>) => Promise<string>;
   /** The same, sealed. */
-  submit(chunkCount: number, over?: Partial<NewBatch>): Promise<string>;
+  readonly submit: (chunkCount: number, over?: Partial<NewBatch>) => Promise<string>;
 }
 
 export const rowsPerChunk = 10;

@@ -1,0 +1,3 @@
+-- Returns how many letters there are.
+dropExpiredLetters()
+return call('ZCARD', root .. ':letters')

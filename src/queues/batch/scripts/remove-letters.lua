@@ -1,0 +1,2 @@
+-- ARGV: ids. Returns nothing.
+for _, id in ipairs(ARGV) do dropLetter(id) end
