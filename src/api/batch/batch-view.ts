@@ -1,6 +1,7 @@
-import type { ErrorDetails } from '../../errors.ts';
 import { isFinal } from '../../queues/batch/batch.ts';
 import type { BatchRecord, BatchStatus } from '../../queues/batch/batch.ts';
+import { shownError } from '../shown-error.ts';
+import type { ShownError } from '../shown-error.ts';
 
 /** What callers see of a batch: in answers, events and webhooks alike. Times are RFC 3339. */
 export interface BatchObject {
@@ -24,16 +25,10 @@ export interface BatchObject {
   readonly finished_at: string | null;
   readonly expires_at: string | null;
   /** Why the batch as a whole has failed. */
-  readonly error: BatchError | null;
+  readonly error: ShownError | null;
   /** The batch whose failed rows this one runs again. */
   readonly retry_of: string | null;
   readonly links: BatchLinks;
-}
-
-export interface BatchError {
-  readonly code: string;
-  readonly message: string;
-  readonly details: ErrorDetails | null;
 }
 
 export interface BatchLinks {
@@ -64,10 +59,7 @@ export function toBatchObject(record: BatchRecord, nowMs: number | null = null):
     started_at: instantOrNull(record.startedAtMs),
     finished_at: instantOrNull(record.finishedAtMs),
     expires_at: instantOrNull(record.expiresAtMs),
-    error:
-      failure === null
-        ? null
-        : { code: failure.code, message: failure.message, details: failure.details ?? null },
+    error: failure === null ? null : shownError(failure),
     retry_of: retryOf,
     links: {
       self,

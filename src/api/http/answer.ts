@@ -6,6 +6,18 @@ export interface Answer {
   readonly body: string | Uint8Array;
 }
 
+/** An answer whose body is made while it is sent, as fast as the client takes it. */
+export interface StreamedAnswer {
+  readonly status: number;
+  /** As those of Answer; there is no `Content-Length`. */
+  readonly headers: readonly string[];
+  /**
+   * Not begun for HEAD, nor when the client left before. What it throws cuts the connection, since the status is out:
+   * so the client sees that something is missing. Waits within it must heed the exchange's signal.
+   */
+  readonly pieces: AsyncIterable<string>;
+}
+
 export const jsonType = 'application/json';
 
 /** Answers to credentials are nobody else's: no cache may keep them. */

@@ -12,7 +12,11 @@ export function etagged(exchange: Exchange, etag: string, answer: Answer): Answe
 function matches(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   if (header.trim() === '*') return true;
-  return header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+  return header.split(',').some((tag) => opaque(tag.trim()) === opaque(etag));
+}
+
+function opaque(etag: string): string {
+  return etag.replace(/^W\//, '');
 }
 
 function withoutContent(headers: readonly string[]): string[] {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { MillraceError } from '../../errors.ts';
-import type { Answer } from './answer.ts';
+import type { Answer, StreamedAnswer } from './answer.ts';
 import type { CallerCheck } from './caller-check.ts';
 import { Exchange } from './exchange.ts';
 import { accepts } from './negotiate.ts';
@@ -36,7 +36,8 @@ export class Dispatcher {
       (answer) => {
         // A drain that began meanwhile must end this connection too.
         if (this.#draining) exchange.lastOnConnection = true;
-        exchange.answer(answer);
+        if ('pieces' in answer) exchange.stream(answer);
+        else exchange.answer(answer);
       },
       (error: unknown) => {
         if (this.#draining) exchange.lastOnConnection = true;
@@ -45,7 +46,7 @@ export class Dispatcher {
     );
   };
 
-  async #answerTo(exchange: Exchange): Promise<Answer> {
+  async #answerTo(exchange: Exchange): Promise<Answer | StreamedAnswer> {
     const { table, callers, headerCountMax } = this.#options;
     const { request } = exchange;
     checkProtocol(request, headerCountMax);

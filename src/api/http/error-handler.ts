@@ -1,5 +1,6 @@
-import { errorCatalogue, toMillraceError } from '../../errors.ts';
+import { toErrorRecord, toMillraceError } from '../../errors.ts';
 import type { ErrorCode, MillraceError } from '../../errors.ts';
+import { shownError } from '../shown-error.ts';
 import { jsonAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { Refusal } from './refusal.ts';
@@ -32,21 +33,10 @@ export const statusByCode: Readonly<Record<ErrorCode, number>> = {
 /** Both ways in, so that a client that knows either can go on. */
 const challenge = 'ApiKey realm="millrace", Bearer realm="millrace"';
 
-/** Codes whose own words may hold what a dependency said: callers get the catalogue's sentence instead. */
-const guarded: ReadonlySet<ErrorCode> = new Set(['internal_error', 'bad_gateway']);
-
 /** The envelope for anything thrown. A stack, a cause and a dependency's message stay behind, for the log. */
 export function errorAnswer(thrown: unknown, requestId: string): Answer {
   const error = toMillraceError(thrown);
-  const hidden = guarded.has(error.code);
-  const envelope = {
-    error: {
-      code: error.code,
-      message: hidden ? errorCatalogue[error.code].message : error.message,
-      details: hidden ? null : (error.details ?? null),
-      request_id: requestId,
-    },
-  };
+  const envelope = { error: { ...shownError(toErrorRecord(error)), request_id: requestId } };
   return jsonAnswer(statusByCode[error.code], envelope, errorHeaders(error));
 }
 

@@ -3,13 +3,14 @@ import type { Duplex } from 'node:stream';
 import { channels } from '../../channels.ts';
 import type { CacheOutcome, RequestEvent, RequestTimings } from '../../channels.ts';
 import { toMillraceError } from '../../errors.ts';
-import type { ErrorCode } from '../../errors.ts';
+import type { ErrorCode, MillraceError } from '../../errors.ts';
 import type { Principal } from '../credentials.ts';
-import type { Answer } from './answer.ts';
-import { errorAnswer } from './error-handler.ts';
+import type { Answer, StreamedAnswer } from './answer.ts';
+import { errorAnswer, statusByCode } from './error-handler.ts';
 import { lingerThenEnd } from './lingering-close.ts';
 import { Refusal } from './refusal.ts';
 import { nextSerial, requestIdOf } from './request-id.ts';
+import { sendPieces } from './streamed-body.ts';
 
 /** nginx's status for a client that left before its answer: in events only, never on the wire. */
 export const clientGoneStatus = 499;
@@ -111,13 +112,35 @@ export class Exchange {
     this.#publish(answer.status, null, null);
   }
 
+  /** Open until the last piece has been handed to the socket. */
+  stream(answer: StreamedAnswer): void {
+    if (!this.#open) return;
+    const { status, pieces } = answer;
+    this.#response.writeHead(status, this.#headers(answer, this.#unreadBody()));
+    const end = (): void => {
+      if (!this.#end()) return;
+      this.#response.end();
+      this.#publish(status, null, null);
+    };
+    if (this.request.method === 'HEAD') end();
+    else sendPieces(this.#response, pieces, this.signal).then(end, (error: unknown) => this.fail(error));
+  }
+
   fail(thrown: unknown): void {
     if (!this.#end()) return;
     const error = toMillraceError(thrown);
+    if (this.#response.headersSent) return this.#breakOff(error);
     if (error instanceof Refusal && error.closes) this.lastOnConnection = true;
     const answer = errorAnswer(error, this.requestId);
     this.#write(answer);
     this.#publish(answer.status, error.code, answer.status >= 500 ? (error.cause ?? error) : null);
+  }
+
+  /** An answer that had begun: its status is out, so the log alone learns what became of it. */
+  #breakOff(error: MillraceError): void {
+    this.#response.destroy();
+    this.#abort?.abort();
+    this.#publish(statusByCode[error.code], error.code, error.cause ?? error);
   }
 
   #clientGone(): void {
@@ -134,7 +157,7 @@ export class Exchange {
     return true;
   }
 
-  #write({ status, headers: given, body }: Answer): void {
+  #headers({ headers: given }: Pick<Answer, 'headers'>, unread: boolean): string[] {
     const headers = [
       'X-Request-Id',
       this.requestId,
@@ -143,10 +166,16 @@ export class Exchange {
       ...given,
       ...this.limitHeaders,
     ];
+    if (this.lastOnConnection || unread) headers.push('Connection', 'close');
+    return headers;
+  }
+
+  #write(answer: Answer): void {
+    const { status, body } = answer;
+    const unread = this.#unreadBody();
+    const headers = this.#headers(answer, unread);
     const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
     if (status !== 204 && status !== 304) headers.push('Content-Length', String(length));
-    const unread = this.#unreadBody();
-    if (this.lastOnConnection || unread) headers.push('Connection', 'close');
     this.#response.writeHead(status, headers);
     if (unread) lingerThenEnd(this.request, this.#response, body);
     // As many bytes as characters: all ASCII, which Latin-1 writes without looking at each.

@@ -3,18 +3,36 @@
  * matching range decides, and a quality of 0 is a refusal. A missing or empty header takes everything.
  */
 export function accepts(header: string | undefined, mediaType: string): boolean {
-  if (header === undefined || header === '*/*' || header === mediaType || header.trim() === '') return true;
+  return header === undefined || header === '*/*' || header === mediaType || quality(header, mediaType) > 0;
+}
+
+/** Of the media types, in the server's order of preference, the one that the client likes best; undefined for none. */
+export function preferredType<Type extends string>(
+  header: string | undefined,
+  mediaTypes: readonly Type[],
+): Type | undefined {
+  let best: Type | undefined;
+  let bestQuality = 0;
+  for (const mediaType of mediaTypes) {
+    const own = header === undefined ? 1 : quality(header, mediaType);
+    if (own > bestQuality) [best, bestQuality] = [mediaType, own];
+  }
+  return best;
+}
+
+function quality(header: string, mediaType: string): number {
+  if (header.trim() === '') return 1;
   const [type = '', subtype = ''] = mediaType.split('/');
   let specificity = -1;
-  let quality = 0;
+  let found = 0;
   for (const range of header.split(',')) {
     const rank = matchRank(range, type, subtype);
     if (rank < 0 || rank < specificity) continue;
     const q = qualityOf(range);
-    quality = rank === specificity ? Math.max(quality, q) : q;
+    found = rank === specificity ? Math.max(found, q) : q;
     specificity = rank;
   }
-  return quality > 0;
+  return found;
 }
 
 /** 2 for the very type, 1 for its family, 0 for the range that takes everything, -1 for another type. */

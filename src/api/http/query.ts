@@ -10,7 +10,7 @@ export function parseQuery(search: string, known: readonly string[]): ReadonlyMa
     const name = decode(mark < 0 ? pair : pair.slice(0, mark));
     const value = mark < 0 ? '' : decode(pair.slice(mark + 1));
     if (!known.includes(name)) throw unknown(name, known);
-    if (values.has(name)) throw refused(name, 'one value', 'several');
+    if (values.has(name)) throw refusedQuery(name, 'one value', 'several');
     values.set(name, value);
   }
   return values;
@@ -30,7 +30,11 @@ export function integerOf(
   if (text === undefined) return bounds.default;
   const value = Number(text);
   if (!/^\d{1,15}$/.test(text) || value < bounds.min || value > bounds.max)
-    throw refused(name, `an integer from ${bounds.min} to ${bounds.max}`, JSON.stringify(text.slice(0, 40)));
+    throw refusedQuery(
+      name,
+      `an integer from ${bounds.min} to ${bounds.max}`,
+      JSON.stringify(text.slice(0, 40)),
+    );
   return value;
 }
 
@@ -49,10 +53,11 @@ function unknown(name: string, known: readonly string[]): MillraceError {
     known.length === 0
       ? 'no query parameters (parameters go in the body)'
       : `one of the query parameters ${known.join(', ')}`;
-  return refused(name.slice(0, 80), expected, 'an unknown name');
+  return refusedQuery(name.slice(0, 80), expected, 'an unknown name');
 }
 
-function refused(name: string, expected: string, found: string): MillraceError {
+/** `invalid_input` that names a query parameter. */
+export function refusedQuery(name: string, expected: string, found: string): MillraceError {
   return new MillraceError('invalid_input', 'The query string is not valid', {
     details: [{ path: `query.${name}`, expected, found }],
   });

@@ -1,15 +1,15 @@
 import type { Scope } from '../keys/scopes.ts';
-import type { Answer } from './answer.ts';
+import type { Answer, StreamedAnswer } from './answer.ts';
 import type { Exchange } from './exchange.ts';
 
-export type Handler = (exchange: Exchange) => Answer | Promise<Answer>;
+export type Handler = (exchange: Exchange) => Answer | StreamedAnswer | Promise<Answer | StreamedAnswer>;
 
 /**
  * One row of the table. `template` is the path as OpenAPI writes it (`/api/v1/models/{model}`): a placeholder
  * takes one whole segment. It is also the route's name in logs and metrics.
  */
 export interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly template: string;
   readonly scope: Scope | 'public';
   /** Media type of a 200, for negotiation; null where it depends on the path: then whatever comes is sent. */

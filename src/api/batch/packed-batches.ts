@@ -1,0 +1,81 @@
+import { ulid } from 'ulid';
+import { toErrorRecord } from '../../errors.ts';
+import type { BatchRecord, NewBatch } from '../../queues/batch/batch.ts';
+import type { BatchLedger, ChunkStore } from '../../queues/batch/batch-ledger.ts';
+import { encodeChunkInput } from '../../queues/batch/chunk.ts';
+import type { ChunkInput } from '../../queues/batch/chunk.ts';
+import { rowCount } from '../../tensors/batch.ts';
+
+/** Rows that are packed already, of one chunk. */
+export type PackedRows = Pick<ChunkInput, 'ids' | 'lines' | 'tensors'>;
+
+export interface PackedBatchesOptions {
+  readonly ledger: Pick<BatchLedger, 'create' | 'addChunk' | 'seal' | 'fail' | 'durable'>;
+  readonly store: Pick<ChunkStore, 'place'>;
+  /** There are chunks for the lane of this pool. */
+  readonly feed: (pool: string) => void;
+}
+
+/** Batches of rows that need no parsing: those that failed before and run again. */
+export class PackedBatches {
+  readonly #options: PackedBatchesOptions;
+
+  constructor(options: PackedBatchesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes a batch with the owner, version and choices of `like` and of these rows. Durable when this resolves. A batch
+   * that cannot be made to its end is failed, never left open.
+   */
+  async submit(like: Omit<NewBatch, 'id'>, chunks: AsyncIterable<PackedRows>): Promise<BatchRecord> {
+    const { ledger } = this.#options;
+    const id = `batch_${ulid()}`;
+    await ledger.create(newBatch(id, like));
+    try {
+      const record = await ledger.seal(id, await this.#add(id, chunks));
+      await ledger.durable(record);
+      this.#options.feed(like.pool);
+      return record;
+    } catch (error) {
+      // What fails again here is failed by the sweeper, once the upload's lease has run out.
+      await ledger.fail(id, toErrorRecord(error)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Returns the number of rows. */
+  async #add(id: string, chunks: AsyncIterable<PackedRows>): Promise<number> {
+    const { ledger, store } = this.#options;
+    let firstRow = 0;
+    let index = 0;
+    let redisBytes = 0;
+    for await (const rows of chunks) {
+      const count = rowCount(rows.tensors);
+      const chunk = { ...rows, firstRow, rowCount: count, refusals: [] };
+      const bytes = encodeChunkInput({ batchId: id, index }, chunk);
+      const input = await store.place(id, bytes, redisBytes);
+      if (input.kind === 'redis') redisBytes += bytes.byteLength;
+      await ledger.addChunk(id, { index, firstRow, rowCount: count, refusedCount: 0, input });
+      firstRow += count;
+      index += 1;
+    }
+    return firstRow;
+  }
+}
+
+/** Nothing more of `like`, which may be a record with a state of its own. */
+function newBatch(id: string, like: Omit<NewBatch, 'id'>): NewBatch {
+  return {
+    id,
+    owner: like.owner,
+    model: like.model,
+    version: like.version,
+    servedDigest: like.servedDigest,
+    pool: like.pool,
+    render: like.render,
+    webhook: like.webhook,
+    retryOf: like.retryOf,
+    retentionMs: like.retentionMs,
+  };
+}

@@ -1,0 +1,185 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ulid } from 'ulid';
+import { BatchFeeds } from '../../../../src/api/batch/batch-feed.ts';
+import { BatchRetry } from '../../../../src/api/batch/batch-retry.ts';
+import { PackedBatches } from '../../../../src/api/batch/packed-batches.ts';
+import { FactsOfBatches } from '../../../../src/api/batch/results/output-facts.ts';
+import { batchResultsRoutes } from '../../../../src/api/http/batch-results-routes.ts';
+import { batchRoutes } from '../../../../src/api/http/batch-routes.ts';
+import { parseKey } from '../../../../src/api/keys/key-format.ts';
+import { StreamPermits } from '../../../../src/api/stream-permits.ts';
+import { MillraceError } from '../../../../src/errors.ts';
+import type { NewBatch } from '../../../../src/queues/batch/batch.ts';
+import type { BatchLedger, ChunkStore } from '../../../../src/queues/batch/batch-ledger.ts';
+import { encodeChunkInput, encodeChunkResult } from '../../../../src/queues/batch/chunk.ts';
+import { createRedisBatchWatcher } from '../../../../src/queues/batch/redis-batch-watcher.ts';
+import { createChunkStore } from '../../../../src/queues/batch/redis-chunk-store.ts';
+import { FolderArtifactStore } from '../../../../src/registry/folder-artifact-store.ts';
+import type { ModelVersion } from '../../../../src/registry/model-version.ts';
+import { closeConnections, connect } from '../../../queues/builders.ts';
+import { makeLedgerRig } from '../../../queues/batch/support/ledger-rig.ts';
+import { redisUrl } from '../../../support/services.ts';
+import { wineVersion } from '../../../support/builders.ts';
+import { startTestApi } from '../../support/test-api.ts';
+import type { TestApi, TestRequest } from '../../support/test-api.ts';
+import { wineInput, wineResult } from './wine-chunks.ts';
+import type { WineChunk } from './wine-chunks.ts';
+
+export interface BatchRigOptions {
+  readonly eventStreamsMax?: number;
+  readonly redisBytesMax?: number;
+}
+
+/** The batch routes over HTTP on a real ledger; the test plays the uploads and the workers. */
+export interface BatchRig {
+  readonly api: TestApi;
+  readonly ledger: BatchLedger;
+  readonly store: ChunkStore;
+  readonly eventStreams: StreamPermits;
+  readonly resultStreams: StreamPermits;
+  readonly stopping: AbortController;
+  /** Pools that were said to have something to do. */
+  readonly fed: string[];
+  /** Versions that there are. */
+  readonly versions: ModelVersion[];
+  /** Key and id of a caller with scope batch. */
+  readonly key: string;
+  readonly owner: string;
+  create(over?: Partial<NewBatch>): Promise<string>;
+  add(id: string, index: number, chunk: WineChunk): Promise<void>;
+  finish(id: string, index: number, chunk: WineChunk): Promise<void>;
+  /** A sealed batch; chunks are finished unless `unfinished` names them. */
+  submit(chunks: readonly WineChunk[], options?: SubmitOptions): Promise<string>;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  call(method: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  close(): Promise<void>;
+}
+
+export interface SubmitOptions {
+  readonly unfinished?: readonly number[];
+  readonly over?: Partial<NewBatch>;
+}
+
+export async function startBatchRig(options: BatchRigOptions = {}): Promise<BatchRig> {
+  const { ledger, redis, keys } = await makeLedgerRig();
+  const subscriber = await connect('subscriber', redisUrl());
+  const watcher = createRedisBatchWatcher({ subscriber, keys });
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-batches-'));
+  const artifacts = new FolderArtifactStore(folder);
+  const store = createChunkStore({
+    redis,
+    keys,
+    artifacts,
+    redisBytesMax: options.redisBytesMax ?? 1_000_000,
+  });
+  const feeds = new BatchFeeds({ ledger, watcher, intervalMs: 20 });
+  const versions = [wineVersion()];
+  const resolve = (model: string, ref?: string): ModelVersion => {
+    const found = versions.find((each) => each.model === model && each.version === ref);
+    if (found === undefined) throw new MillraceError('not_found');
+    return found;
+  };
+  const fed: string[] = [];
+  const feed = (pool: string): void => void fed.push(pool);
+  const stopping = new AbortController();
+  const resultStreams = new StreamPermits({ countMax: 100, perCallerMax: 100 });
+  const eventStreams = new StreamPermits({ countMax: 100, perCallerMax: options.eventStreamsMax ?? 100 });
+  const packed = new PackedBatches({ ledger, store, feed });
+  const shared = { ledger, store, feeds, nowMs: Date.now, feed };
+  const api = await startTestApi({
+    routes: [
+      ...batchRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed }) }),
+      ...batchResultsRoutes({
+        ...shared,
+        facts: new FactsOfBatches({ resolve }),
+        resultStreams,
+        eventStreams,
+        stopping: stopping.signal,
+      }),
+    ],
+  });
+  const key = await api.keyWith(['batch']);
+  const owner = parseKey(key)?.id ?? '';
+
+  const rig: BatchRig = {
+    api,
+    ledger,
+    store,
+    eventStreams,
+    resultStreams,
+    stopping,
+    fed,
+    versions,
+    key,
+    owner,
+    create: async (over = {}) => {
+      const { model, version, servedDigest } = wineVersion();
+      const render = { returnProbability: false, topK: null, outputs: null };
+      const fixed = { model, version, servedDigest, render, pool: 'default', webhook: null, retryOf: null };
+      const id = `batch_${ulid()}`;
+      await ledger.create({ id, owner, retentionMs: 60_000, ...fixed, ...over });
+      return id;
+    },
+    add: async (id, index, chunk) => {
+      const bytes = encodeChunkInput({ batchId: id, index }, wineInput(chunk));
+      const input = await store.place(id, bytes, 0);
+      const { firstRow, rowCount, refused = [] } = chunk;
+      await ledger.addChunk(id, { index, firstRow, rowCount, refusedCount: refused.length, input });
+    },
+    finish: async (id, index, chunk) => {
+      const ref = { batchId: id, index };
+      await ledger.begin(ref);
+      const result = await store.place(id, encodeChunkResult(ref, wineResult(chunk)), 0);
+      const { rowCount, refused = [], failed = [] } = chunk;
+      const rowsFailed = refused.length + failed.length;
+      const rowsSucceeded = rowCount - rowsFailed;
+      await ledger.settle(ref, { result, rowsSucceeded, rowsFailed, rowsRetryable: failed.length });
+    },
+    submit: async (chunks, { unfinished = [], over = {} } = {}) => {
+      const id = await rig.create(over);
+      for (const [index, chunk] of chunks.entries()) await rig.add(id, index, chunk);
+      await ledger.seal(
+        id,
+        chunks.reduce((sum, { rowCount }) => sum + rowCount, 0),
+      );
+      for (const [index, chunk] of chunks.entries())
+        if (!unfinished.includes(index)) await rig.finish(id, index, chunk);
+      return id;
+    },
+    get: (path, headers = {}) => rig.call('GET', path, headers),
+    call: (method, path, headers = {}) => {
+      const init: TestRequest = { method, headers: { 'x-api-key': key, ...headers } };
+      return api.request(path, init);
+    },
+    close: async () => {
+      await api.close();
+      await watcher.close();
+      closeConnections();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return rig;
+}
+
+/** For a describe block: started before its tests, stopped after them. */
+export function useBatchRig(options: BatchRigOptions = {}): () => BatchRig {
+  let rig: BatchRig | undefined;
+  before(async () => {
+    rig = await startBatchRig(options);
+  });
+  after(() => rig?.close());
+  return () => {
+    if (rig === undefined) throw new Error('the rig is there once the tests run');
+    return rig;
+  };
+}
+
+/** `rowCount` rows in chunks of `size`. */
+export function chunksOf(rowCount: number, size: number, more: Partial<WineChunk> = {}): WineChunk[] {
+  const chunks: WineChunk[] = [];
+  for (let firstRow = 0; firstRow < rowCount; firstRow += size)
+    chunks.push({ ...more, firstRow, rowCount: Math.min(size, rowCount - firstRow) });
+  return chunks;
+}
