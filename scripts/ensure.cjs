@@ -60,6 +60,8 @@ function isInstalled(lock) {
 }
 
 async function install() {
+  if (fs.lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink())
+    fail(`${modules} is a link: npm would empty the folder that it leads to. Remove it, or install there.`);
   const progress = startProgress('installing packages');
   const { code, signal, errors } = await runNpmCi();
   if (code !== 0) {

@@ -16,6 +16,11 @@ export function runFilePath(home: string): string {
   return join(home, 'run.json');
 }
 
+/** The development key in plain text, for its owner alone. */
+export function devKeyFile(home: string): string {
+  return join(home, 'dev-key');
+}
+
 /** The run file of a launcher that still lives; one left behind by a crash counts as absent. */
 export function readRunFile(home: string): RunFile | undefined {
   const run = parseRunFile(home);

@@ -1,12 +1,8 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { generateKey, parseKey, secretMatches } from '../api/keys/key-format.ts';
 import type { KeyStore } from '../api/keys/key-store.ts';
 import { scopes } from '../api/keys/scopes.ts';
-
-export function devKeyFile(home: string): string {
-  return join(home, 'dev-key');
-}
+import { devKeyFile } from '../run-file.ts';
 
 /**
  * The development key in plain text: every scope, no rate limit. The one in the file when the store still honours

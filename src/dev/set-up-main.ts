@@ -3,8 +3,8 @@
  * whose processes somebody else starts: docker-compose.yml.
  */
 import { resolve } from 'node:path';
+import { devKeyFile } from '../run-file.ts';
 import { loadSettings } from '../settings.ts';
-import { devKeyFile } from './dev-key.ts';
 import { createOutput } from './output.ts';
 import { readSamples } from './samples.ts';
 import { setUp } from './set-up.ts';

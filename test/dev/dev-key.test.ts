@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { parseKey } from '../../src/api/keys/key-format.ts';
 import { scopes } from '../../src/api/keys/scopes.ts';
 import { SqliteKeyStore } from '../../src/api/keys/sqlite-key-store.ts';
-import { devKeyFile, prepareDevKey } from '../../src/dev/dev-key.ts';
+import { prepareDevKey } from '../../src/dev/dev-key.ts';
+import { devKeyFile } from '../../src/run-file.ts';
 
 describe('development key', () => {
   let home: string;

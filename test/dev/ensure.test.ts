@@ -2,7 +2,18 @@ import { expect } from 'chai';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/dev/package-root.ts';
@@ -110,6 +121,16 @@ describe('scripts/ensure.cjs', () => {
     const { code, stderr } = await ensure();
     expect(code).to.equal(1);
     expect(stderr).to.equal('The Node 24 that npm installed does not run here: it printed v22.0.0.\n');
+  });
+
+  it('leaves alone what a link named node_modules leads to', async () => {
+    const elsewhere = join(root, 'elsewhere');
+    await mkdir(join(elsewhere, 'precious'), { recursive: true });
+    await symlink(elsewhere, join(root, 'node_modules'));
+    const { code, stderr } = await ensure();
+    expect(code).to.equal(1);
+    expect(stderr).to.include('node_modules is a link: npm would empty the folder that it leads to');
+    expect(await readdir(elsewhere)).to.deep.equal(['precious']);
   });
 
   it('says in one sentence that a Node is too old', async () => {

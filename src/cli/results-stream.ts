@@ -1,0 +1,93 @@
+import type { IncomingMessage } from 'node:http';
+import type { ApiClient } from './api-client.ts';
+import { batchPath } from './batch-object.ts';
+import { UnreachableError } from './failures.ts';
+import { mediaTypes } from './rows-source.ts';
+import type { RowFormat } from './rows-source.ts';
+
+export interface ResultsWish {
+  readonly format: RowFormat;
+  /** To the end of the batch, not only to the first row that has none yet. */
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Streams in a row that broke without a single new row. */
+const brokenStreamsMax = 5;
+const newline = 0x0a;
+
+/**
+ * The results of a batch, as the server renders them. A stream of NDJSON that breaks goes on at the row where it broke:
+ * only whole lines are passed on. The other formats cannot be cut so safely; they throw UnreachableError.
+ */
+export async function* readResults(api: ApiClient, id: string, wish: ResultsWish): AsyncGenerator<Buffer> {
+  if (wish.format !== 'ndjson') {
+    yield* whole(await open(api, id, wish, 0));
+    return;
+  }
+  let row = 0;
+  for (let broken = 0; broken < brokenStreamsMax; broken += 1) {
+    // One stream after the other: each begins where the one before broke.
+    // oxlint-disable-next-line no-await-in-loop
+    const answer = await open(api, id, wish, row);
+    const lines = wholeLines(answer, wish.signal);
+    let piece = await lines.next();
+    for (; piece.done !== true; piece = await lines.next()) {
+      broken = -1;
+      row += piece.value.rowCount;
+      yield piece.value.bytes;
+    }
+    if (piece.value === 'ended') return;
+  }
+  throw new UnreachableError(`The stream of results breaks off time and again, the last time at row ${row}`);
+}
+
+function open(api: ApiClient, id: string, wish: ResultsWish, fromRow: number): Promise<IncomingMessage> {
+  const query = new URLSearchParams();
+  if (wish.follow) query.set('follow', 'true');
+  if (fromRow > 0) query.set('from', String(fromRow));
+  return api.open({
+    method: 'GET',
+    path: batchPath(id, `/results${query.size === 0 ? '' : `?${query.toString()}`}`),
+    headers: { accept: mediaTypes[wish.format] },
+  });
+}
+
+async function* whole(answer: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    yield* answer as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw new UnreachableError(
+      `The results broke off (${(error as Error).message}): what was written is incomplete`,
+    );
+  }
+}
+
+/** Pieces that end with a line; what follows the last line of a stream that breaks is dropped. */
+async function* wholeLines(
+  answer: IncomingMessage,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly bytes: Buffer; readonly rowCount: number }, 'ended' | 'broken'> {
+  let rest: Buffer[] = [];
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      const end = chunk.lastIndexOf(newline) + 1;
+      if (end > 0) {
+        const bytes = Buffer.concat([...rest, chunk.subarray(0, end)]);
+        rest = [];
+        yield { bytes, rowCount: countLines(bytes) };
+      }
+      if (end < chunk.length) rest.push(chunk.subarray(end));
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return 'broken';
+  }
+  return 'ended';
+}
+
+function countLines(bytes: Buffer): number {
+  let lineCount = 0;
+  for (let at = bytes.indexOf(newline); at >= 0; at = bytes.indexOf(newline, at + 1)) lineCount += 1;
+  return lineCount;
+}

@@ -1,0 +1,99 @@
+import { accessSync, constants, createReadStream, statSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { UsageError } from './failures.ts';
+import type { StreamedBody } from './http-call.ts';
+
+export const rowFormats = ['ndjson', 'csv', 'json'] as const;
+export type RowFormat = (typeof rowFormats)[number];
+
+export const mediaTypes: Readonly<Record<RowFormat, string>> = {
+  ndjson: 'application/x-ndjson',
+  csv: 'text/csv',
+  json: 'application/json',
+};
+
+/** By the end of its name; undefined where that says nothing. */
+export function formatOfName(name: string): RowFormat | undefined {
+  if (/\.(ndjson|jsonl)$/i.test(name)) return 'ndjson';
+  if (/\.csv$/i.test(name)) return 'csv';
+  return /\.json$/i.test(name) ? 'json' : undefined;
+}
+
+/** Rows to upload, from a file, which can be read again for another attempt, or from a pipe, which cannot. */
+export interface RowsSource {
+  readonly sizeBytes: number | null;
+  open(): Readable;
+  repeatable(): boolean;
+}
+
+/** Throws UsageError when there is no such file. */
+export function openRows(operand: string, stdin: NodeJS.ReadableStream): RowsSource {
+  const fileBytes = operand === '-' ? null : inspect(operand);
+  let opened = false;
+  return {
+    sizeBytes: fileBytes,
+    repeatable: () => fileBytes !== null || !opened,
+    open() {
+      opened = true;
+      if (operand === '-') return stdin as Readable;
+      if (fileBytes === 0) return Readable.from([]);
+      // What is appended from now on would break the length that was announced.
+      return createReadStream(operand, fileBytes === null ? {} : { end: fileBytes - 1 });
+    },
+  };
+}
+
+/** Bytes of a file; null for a pipe with a name, as `<(…)` makes one. */
+function inspect(path: string): number | null {
+  try {
+    accessSync(path, constants.R_OK);
+    const found = statSync(path);
+    if (!found.isDirectory()) return found.isFile() ? found.size : null;
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+  }
+  throw new UsageError(`${path} is a folder: expected a file, or - for stdin`);
+}
+
+/** The source as the body of a call. */
+export function toBody(source: RowsSource, onSent: (byteCount: number) => void): StreamedBody {
+  return { sizeBytes: source.sizeBytes, open: () => source.open(), onSent };
+}
+
+/**
+ * A JSON document as the body of a call: one that is the array of instances is put where the API wants it, beside
+ * `rest`; any other is taken for the whole body, and goes as it is. The stream of such a body throws UsageError when
+ * there is a `rest`, because it would have to be written into the middle of the document.
+ */
+export function toJsonBody(
+  source: RowsSource,
+  rest: Readonly<Record<string, unknown>>,
+  onSent: (byteCount: number) => void,
+): StreamedBody {
+  return {
+    sizeBytes: null,
+    open: () => Readable.from(wrap(source.open(), rest), { objectMode: false }),
+    onSent,
+  };
+}
+
+async function* wrap(pieces: Readable, rest: Readonly<Record<string, unknown>>): AsyncGenerator<Buffer> {
+  let isArray: boolean | undefined;
+  for await (const piece of pieces as AsyncIterable<Buffer>) {
+    const first = isArray === undefined ? piece.find((byte) => !jsonSpaces.has(byte)) : undefined;
+    if (first !== undefined) {
+      isArray = first === openingBracket;
+      if (isArray) yield Buffer.from('{"inputs":');
+      else if (Object.keys(rest).length > 0)
+        throw new UsageError(
+          `The JSON is a whole request: ${Object.keys(rest).join(' and ')} must be in it rather than in options`,
+        );
+    }
+    yield piece;
+  }
+  const members = JSON.stringify(rest).slice(1);
+  if (isArray === true) yield Buffer.from(members === '}' ? members : `,${members}`);
+}
+
+const openingBracket = 0x5b;
+const jsonSpaces: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);

@@ -1,0 +1,55 @@
+import { expect } from 'chai';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { completed } from '../support/contract-server.ts';
+import { useRig } from '../support/rig.ts';
+
+const { id } = completed;
+
+describe('millrace batch results', () => {
+  const rig = useRig();
+  const results = `GET /api/v1/batch/${id}/results`;
+
+  it('goes on at the row where a stream broke, and doubles none', async () => {
+    rig.server.answer(
+      results,
+      (_, response) => {
+        response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+        response.write('{"row":0}\n{"row":1}\n{"ro', () => response.destroy());
+      },
+      (_, response) => response.end('{"row":2}\n'),
+    );
+    const { code, stdout } = await rig.run(`batch results ${id} --follow`);
+    expect({ code, stdout }).to.deep.equal({ code: 0, stdout: '{"row":0}\n{"row":1}\n{"row":2}\n' });
+    expect(rig.server.of(results).map(({ query }) => query.toString())).to.deep.equal([
+      'follow=true',
+      'follow=true&from=2',
+    ]);
+  });
+
+  it('writes a file in the format of its name', async () => {
+    rig.server.answer(results, (_, response) => response.end('row,output\r\n0,a\r\n'));
+    expect(await rig.run(`batch results ${id} -o out.csv`)).to.include({ code: 0, stdout: '', stderr: '' });
+    expect(await readFile(join(rig.folder, 'out.csv'), 'utf8')).to.equal('row,output\r\n0,a\r\n');
+    expect(rig.server.of(results)[0]?.headers.accept).to.equal('text/csv');
+  });
+
+  it('says that a file of another format is incomplete', async () => {
+    rig.server.answer(results, (_, response) => response.write('row,output\r\n0,', () => response.destroy()));
+    const { code, stderr } = await rig.run(`batch results ${id} --format csv`);
+    expect(code).to.equal(4);
+    expect(stderr).to.include('what was written is incomplete');
+  });
+
+  it('ends quietly when its reader has seen enough', async () => {
+    rig.server.answer(results, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+      const more = () => void (response.destroyed || response.write('{"row":0}\n'.repeat(10_000), more));
+      more();
+    });
+    const cli = rig.start(`batch results ${id}`);
+    await cli.wrote('stdout', /row/);
+    cli.child.stdout.destroy();
+    expect(await cli.ended).to.deep.include({ code: 0, stderr: '' });
+  });
+});
