@@ -13,6 +13,7 @@ export const channels = {
   cache: channel('millrace.cache'),
   versionFault: channel('millrace.version_fault'),
   limit: channel('millrace.limit'),
+  webhook: channel('millrace.webhook'),
   fault: channel('millrace.fault'),
   notice: channel('millrace.notice'),
 } as const;
@@ -134,6 +135,11 @@ export interface VersionFaultEvent {
 export type LimitEvent =
   | { readonly change: 'refused'; readonly rateClass: string }
   | { readonly change: 'leased' | 'lost' };
+
+/** API side: an attempt to call a webhook ended; `given_up` when it was the last, `failed` when another one follows. */
+export interface WebhookEvent {
+  readonly outcome: 'delivered' | 'failed' | 'given_up';
+}
 
 /** Something went wrong that no request's answer shows: connection errors, lost locks, failed refreshes. */
 export interface FaultEvent {

@@ -47,6 +47,15 @@ export interface Settings {
     readonly lease_ms: number;
     readonly answer_bytes_max: number;
   };
+  readonly webhooks: {
+    readonly timeout_ms: number;
+    readonly retry_delays_s: string;
+    readonly rotation_overlap_ms: number;
+    readonly allowed_networks: string;
+    readonly allowed_ports: string;
+    readonly in_flight_max: number;
+    readonly per_host_max: number;
+  };
   readonly queue: {
     readonly payload_inline_bytes_max: number;
     readonly payload_ttl_ms: number;

@@ -272,6 +272,12 @@ export const crossRules: readonly CrossRule[] = [
     right: 'api.request_timeout_ms',
     why: 'headers are a part of the request',
   },
+  {
+    left: 'webhooks.per_host_max',
+    relation: 'at most',
+    right: 'webhooks.in_flight_max',
+    why: 'it would never be reached',
+  },
 ];
 
 const relations: Record<CrossRule['relation'], (left: number, right: number) => boolean> = {

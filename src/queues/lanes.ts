@@ -36,6 +36,8 @@ export interface RedisKeys {
   idempotency(entry: string): string;
   /** Pub/sub channel of the entries that were answered or released. */
   readonly idempotencyChannel: string;
+  /** List: attempts to call the webhook of a batch. */
+  deliveries(batchId: string): string;
   /** Sorted set of worker ids by the time (Redis clock, ms) at which their heartbeat expires. */
   readonly workers: string;
   worker(workerId: string): string;
@@ -74,6 +76,7 @@ export function createRedisKeys(prefix: string): RedisKeys {
     costCurve: (servedDigest) => `${tag}:curve:${servedDigest}`,
     idempotency: (entry) => `${tag}:idempotency:${entry}`,
     idempotencyChannel: `${tag}:idempotency`,
+    deliveries: (batchId) => `${tag}:deliveries:${batchId}`,
     workers: `${tag}:workers`,
     worker: (workerId) => `${tag}:worker:${workerId}`,
     workerChannel: `${tag}:workers`,

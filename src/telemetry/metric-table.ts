@@ -17,6 +17,7 @@ export interface MetricDefinition {
     | 'host'
     | 'versionFault'
     | 'limit'
+    | 'webhook'
     | 'fault'
     | 'pull';
   readonly buckets?: readonly number[];
@@ -230,6 +231,12 @@ export const metricTable = {
     help: 'Sessions held: model versions that are loaded, summed over hosts.',
     labels: [],
     source: 'host',
+  },
+  millrace_webhook_attempts_total: {
+    type: 'counter',
+    help: 'Attempts to call a webhook: delivered, failed (another one follows), given_up (it was the last).',
+    labels: ['outcome'],
+    source: 'webhook',
   },
   millrace_faults_total: {
     type: 'counter',

@@ -12,6 +12,7 @@ import type {
   RequestEvent,
   RunEvent,
   VersionFaultEvent,
+  WebhookEvent,
 } from '../channels.ts';
 import { HistogramSeries, Instrument, NumberSeries } from './instruments.ts';
 import { metricTable } from './metric-table.ts';
@@ -49,6 +50,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
     subscribe(channels.limit, limitRecorder(table)),
+    subscribe(channels.webhook, webhookRecorder(table)),
     subscribe(channels.fault, faultRecorder(table)),
   ];
   return {
@@ -274,6 +276,11 @@ function limitRecorder(table: Table): (event: LimitEvent) => void {
     if (event.change === 'refused') refused(event.rateClass).add(1);
     else trips(event.change).add(1);
   };
+}
+
+function webhookRecorder(table: Table): (event: WebhookEvent) => void {
+  const outcomes = memo((outcome) => table.millrace_webhook_attempts_total.labels(outcome));
+  return (event) => outcomes(event.outcome).add(1);
 }
 
 function faultRecorder(table: Table): (event: FaultEvent) => void {

@@ -76,6 +76,10 @@ const vendors: Readonly<
     types: /^src\//,
     why: 'clients are made in one place, by role; others are given one',
   },
+  'ipaddr.js': {
+    values: /^src\/api\/webhooks\//,
+    why: 'one guard decides which addresses may be called',
+  },
   'onnx-proto': { values: /^src\/registry\/onnx-[a-z0-9-]+\.ts$/, why: 'only the registry edits graphs' },
   'onnxruntime-node': {
     values: /^src\/workers\/host\/onnx-session\.ts$|^src\/registry\/gate\//,
@@ -83,6 +87,7 @@ const vendors: Readonly<
   },
   pino: { values: /^src\/telemetry\//, why: 'the core publishes to channels and knows no logger' },
   'prom-client': { values: /^src\/telemetry\//, why: 'the core publishes to channels and knows no metric' },
+  standardwebhooks: { values: /^src\/api\/webhooks\//, why: 'one place signs' },
   'swagger-ui-dist': { values: /^src\/api\//, why: 'only the docs page serves it' },
   ulid: {
     values: /^src\/(queues|api|workers)\//,

@@ -22,9 +22,10 @@ export class Doorbells {
 
   /** Does not wait for the subscription: without a connection it comes with the next one. */
   start(): void {
-    const { subscriber, channel } = this.#options;
+    const { subscriber } = this.#options;
     subscriber.on('messageBuffer', this.#onMessage);
-    subscriber.subscribe(channel).catch(publishFault);
+    subscriber.on('ready', this.#subscribe);
+    if (subscriber.status === 'ready') this.#subscribe();
   }
 
   /** `ring` is called at each message under the name, until the returned function is. */
@@ -40,9 +41,14 @@ export class Doorbells {
   async close(): Promise<void> {
     const { subscriber, channel } = this.#options;
     subscriber.off('messageBuffer', this.#onMessage);
+    subscriber.off('ready', this.#subscribe);
     this.#waiting.clear();
     if (subscriber.status === 'ready') await subscriber.unsubscribe(channel).catch(publishFault);
   }
+
+  readonly #subscribe = (): void => {
+    this.#options.subscriber.subscribe(this.#options.channel).catch(publishFault);
+  };
 
   readonly #onMessage = (channel: Buffer, message: Buffer): void => {
     if (this.#waiting.size === 0 || !channel.equals(this.#channelBytes)) return;

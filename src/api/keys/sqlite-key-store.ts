@@ -1,13 +1,8 @@
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import type { SQLOutputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { MillraceError } from '../../errors.ts';
+import { openKeyDatabase, reaching } from './key-database.ts';
 import type { KeyRecord, KeyStore } from './key-store.ts';
 import { isScope } from './scopes.ts';
-
-/** Another process may be writing: writes take well under a millisecond, so this is never waited out. */
-const busyTimeoutMs = 1000;
 
 const schema = `
   CREATE TABLE IF NOT EXISTS keys (
@@ -34,8 +29,7 @@ export class SqliteKeyStore implements KeyStore {
 
   /** Creates the file, readable by its owner only, where there is none. */
   constructor(path: string) {
-    mkdirSync(dirname(path), { recursive: true });
-    this.#database = reaching(() => open(path));
+    this.#database = openKeyDatabase(path, schema);
     this.#get = this.#database.prepare('SELECT * FROM keys WHERE id = ?');
     this.#list = this.#database.prepare('SELECT * FROM keys ORDER BY created_at_ms, id');
     this.#insert = this.#database.prepare(
@@ -79,26 +73,6 @@ export class SqliteKeyStore implements KeyStore {
 
   async close(): Promise<void> {
     this.#database.close();
-  }
-}
-
-function open(path: string): DatabaseSync {
-  const umask = process.umask(0o077);
-  try {
-    const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-    database.exec('PRAGMA journal_mode = WAL');
-    database.exec(schema);
-    return database;
-  } finally {
-    process.umask(umask);
-  }
-}
-
-function reaching<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw new MillraceError('service_unavailable', 'The key store is out of reach', { cause: error });
   }
 }
 
