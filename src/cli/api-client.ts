@@ -34,6 +34,8 @@ export interface ApiCall {
 const idleTimeoutMs = 90_000;
 /** 504 is an answer: the deadline of the caller has passed. */
 const transientStatuses: ReadonlySet<number> = new Set([429, 502, 503]);
+/** With Retry-After: the first request of this Idempotency-Key is still at work, and its answer will be ours. */
+const conflictStatus = 409;
 /** What an envelope can take; a proxy's page may be of any length. */
 const refusalBytesMax = 65_536;
 
@@ -86,10 +88,11 @@ export class ApiClient {
     const status = answer.statusCode ?? 0;
     if (status < 400) return { answer };
     const refusal = readRefusal(status, await readText(answer, refusalBytesMax));
+    const retryAfterMs = parseRetryAfter(answer.headers['retry-after']);
     return {
       error: new RefusedError(refusal),
-      transient: transientStatuses.has(status),
-      retryAfterMs: parseRetryAfter(answer.headers['retry-after']),
+      transient: transientStatuses.has(status) || (status === conflictStatus && retryAfterMs !== null),
+      retryAfterMs,
     };
   }
 

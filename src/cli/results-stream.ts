@@ -10,6 +10,8 @@ export interface ResultsWish {
   /** To the end of the batch, not only to the first row that has none yet. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
+  /** Told how the batch stood when its results were asked for. */
+  readonly onStatus: (status: string) => void;
 }
 
 /** Streams in a row that broke without a single new row. */
@@ -21,10 +23,8 @@ const newline = 0x0a;
  * only whole lines are passed on. The other formats cannot be cut so safely; they throw UnreachableError.
  */
 export async function* readResults(api: ApiClient, id: string, wish: ResultsWish): AsyncGenerator<Buffer> {
-  if (wish.format !== 'ndjson') {
-    yield* whole(await open(api, id, wish, 0));
-    return;
-  }
+  if (wish.format === 'json') return yield* joinedPages(api, id, wish);
+  if (wish.format === 'csv') return yield* whole(await open(api, id, wish, 0));
   let row = 0;
   for (let broken = 0; broken < brokenStreamsMax; broken += 1) {
     // One stream after the other: each begins where the one before broke.
@@ -42,15 +42,51 @@ export async function* readResults(api: ApiClient, id: string, wish: ResultsWish
   throw new UnreachableError(`The stream of results breaks off time and again, the last time at row ${row}`);
 }
 
-function open(api: ApiClient, id: string, wish: ResultsWish, fromRow: number): Promise<IncomingMessage> {
+async function open(
+  api: ApiClient,
+  id: string,
+  wish: ResultsWish,
+  fromRow: number,
+): Promise<IncomingMessage> {
   const query = new URLSearchParams();
   if (wish.follow) query.set('follow', 'true');
   if (fromRow > 0) query.set('from', String(fromRow));
-  return api.open({
+  const answer = await api.open({
     method: 'GET',
     path: batchPath(id, `/results${query.size === 0 ? '' : `?${query.toString()}`}`),
     headers: { accept: mediaTypes[wish.format] },
   });
+  wish.onStatus(String(answer.headers['x-batch-status']));
+  return answer;
+}
+
+interface Page {
+  readonly status: string;
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly predictions: readonly unknown[];
+  readonly next_cursor: string | null;
+}
+
+/** As much as the API gives at once. */
+const pageRowsMax = 10_000;
+
+/** All pages as one document, of which one page is in memory at a time. */
+async function* joinedPages(api: ApiClient, id: string, wish: ResultsWish): AsyncGenerator<Buffer> {
+  let cursor: string | null = '0';
+  for (let isFirst = true; cursor !== null; isFirst = false) {
+    const path = batchPath(id, `/results?limit=${pageRowsMax}&cursor=${cursor}`);
+    // A page names the one after it.
+    // oxlint-disable-next-line no-await-in-loop
+    const { predictions, next_cursor: next, ...head }: Page = await api.json({ method: 'GET', path });
+    wish.onStatus(head.status);
+    if (isFirst) yield Buffer.from(`${JSON.stringify(head).slice(0, -1)},"predictions":[`);
+    // While the batch goes on an empty page says: not yet.
+    if (predictions.length === 0) break;
+    yield Buffer.from(`${isFirst ? '' : ',\n'}${predictions.map((row) => JSON.stringify(row)).join(',\n')}`);
+    cursor = next;
+  }
+  yield Buffer.from(']}\n');
 }
 
 async function* whole(answer: IncomingMessage): AsyncGenerator<Buffer> {

@@ -12,8 +12,14 @@ export const mediaTypes: Readonly<Record<RowFormat, string>> = {
   json: 'application/json',
 };
 
-/** By the end of its name; undefined where that says nothing. */
-export function formatOfName(name: string): RowFormat | undefined {
+/** `rows.csv.gz` goes as it is: the API expands it. */
+export function isGzipName(name: string): boolean {
+  return /\.gz$/i.test(name);
+}
+
+/** By the end of its name, without a `.gz`; undefined where that says nothing. */
+export function formatOfName(path: string): RowFormat | undefined {
+  const name = path.replace(/\.gz$/i, '');
   if (/\.(ndjson|jsonl)$/i.test(name)) return 'ndjson';
   if (/\.csv$/i.test(name)) return 'csv';
   return /\.json$/i.test(name) ? 'json' : undefined;
@@ -61,9 +67,9 @@ export function toBody(source: RowsSource, onSent: (byteCount: number) => void):
 }
 
 /**
- * A JSON document as the body of a call: one that is the array of instances is put where the API wants it, beside
- * `rest`; any other is taken for the whole body, and goes as it is. The stream of such a body throws UsageError when
- * there is a `rest`, because it would have to be written into the middle of the document.
+ * A JSON document as the body of a call: one that is the array of instances is put behind `rest`, because the API wants
+ * parameters before a long array; any other is taken for the whole body, and goes as it is. The stream of such a body
+ * throws UsageError when there is a `rest`: it would have to be written into the middle of the document.
  */
 export function toJsonBody(
   source: RowsSource,
@@ -78,21 +84,21 @@ export function toJsonBody(
 }
 
 async function* wrap(pieces: Readable, rest: Readonly<Record<string, unknown>>): AsyncGenerator<Buffer> {
+  const members = JSON.stringify(rest).slice(0, -1);
   let isArray: boolean | undefined;
   for await (const piece of pieces as AsyncIterable<Buffer>) {
     const first = isArray === undefined ? piece.find((byte) => !jsonSpaces.has(byte)) : undefined;
     if (first !== undefined) {
       isArray = first === openingBracket;
-      if (isArray) yield Buffer.from('{"inputs":');
-      else if (Object.keys(rest).length > 0)
+      if (isArray) yield Buffer.from(`${members}${members === '{' ? '' : ','}"inputs":`);
+      else if (members !== '{')
         throw new UsageError(
           `The JSON is a whole request: ${Object.keys(rest).join(' and ')} must be in it rather than in options`,
         );
     }
     yield piece;
   }
-  const members = JSON.stringify(rest).slice(1);
-  if (isArray === true) yield Buffer.from(members === '}' ? members : `,${members}`);
+  if (isArray === true) yield Buffer.from('}');
 }
 
 const openingBracket = 0x5b;

@@ -40,8 +40,13 @@ the first row that has none yet; --follow waits for the rest.`,
       throw new UsageError('--follow goes with ndjson and csv: JSON comes in pages');
     const output = await openOutput(path, context.stdout);
     context.onInterrupt(`The results are incomplete. Again:  millrace batch results ${id}`);
-    const signal = context.interrupted;
-    await output.write(readResults(context.api, id, { format, follow: args.flag('follow'), signal }));
+    const follow = args.flag('follow');
+    let status = '';
+    const onStatus = (asked: string) => (status = asked);
+    const wish = { format, follow, onStatus, signal: context.interrupted };
+    await output.write(readResults(context.api, id, wish));
+    if (!follow && (status === 'queued' || status === 'running'))
+      context.display.note('The batch goes on: these are the rows so far. --follow waits for the rest');
     return exitCodes.ok;
   },
 };

@@ -10,7 +10,15 @@ import { openOutput, printJson, printLine } from '../output.ts';
 import type { Output } from '../output.ts';
 import { RateMeter } from '../rate-meter.ts';
 import { readResults } from '../results-stream.ts';
-import { formatOfName, mediaTypes, openRows, rowFormats, toBody, toJsonBody } from '../rows-source.ts';
+import {
+  formatOfName,
+  isGzipName,
+  mediaTypes,
+  openRows,
+  rowFormats,
+  toBody,
+  toJsonBody,
+} from '../rows-source.ts';
 import type { RowFormat, RowsSource } from '../rows-source.ts';
 import { describeEnd, exitCodeOf, watchBatch } from '../watch.ts';
 import { modelOptions, modelPath, renderOptions, renderParameters, toQuery } from './model-options.ts';
@@ -44,7 +52,7 @@ export const submit: Command = {
   operandCount: { min: 1, max: 1 },
   summary: 'uploads rows as a batch and prints its id',
   about: `FILE has one row a line (NDJSON: an instance, or {"id": "mine", "inputs": …}; CSV: with a header of feature
-names), or is a JSON array of instances. - is stdin. Rows run while the rest is still on its way. A row that is not
+names), or is a JSON array of instances; .gz goes as it is. - is stdin. Rows run while the rest is still on its way. A row that is not
 valid fails alone, with its line, and never the batch. With --output the results come in the format of the
 rows, or by the name of the file.`,
   options,
@@ -91,6 +99,7 @@ async function run(context: Context, args: Arguments): Promise<ExitCode> {
 interface SubmitCall {
   readonly path: string;
   readonly contentType: string;
+  readonly isGzip: boolean;
   readonly idempotencyKey: string;
   readonly source: RowsSource;
   body(onSent: (byteCount: number) => void): StreamedBody;
@@ -101,8 +110,11 @@ function toCall(args: Arguments, format: RowFormat, source: RowsSource): SubmitC
   const parameters = renderParameters(args);
   const webhook = args.text('webhook');
   if (webhook !== undefined && !URL.canParse(webhook)) throw new UsageError('--webhook must be a URL');
+  const isGzip = isGzipName(args.operands[0] ?? '');
+  if (isGzip && format === 'json') throw new UsageError('JSON goes as it is: expand it, or write NDJSON');
   const call = {
     contentType: mediaTypes[format],
+    isGzip,
     idempotencyKey: args.text('idempotency-key') ?? `cli-${randomUUID()}`,
     source,
   };
@@ -151,6 +163,7 @@ async function upload(context: Context, call: SubmitCall): Promise<BatchObject> 
       path: call.path,
       headers: {
         'content-type': call.contentType,
+        ...(call.isGzip ? { 'content-encoding': 'gzip' } : {}),
         'idempotency-key': call.idempotencyKey,
         prefer: 'respond-async',
       },
@@ -169,7 +182,6 @@ async function writeResults(
   format: RowFormat,
 ): Promise<void> {
   context.onInterrupt(`The results are incomplete. Get them:  millrace batch results ${batch.id}`);
-  await output.write(
-    readResults(context.api, batch.id, { format, follow: false, signal: context.interrupted }),
-  );
+  const wish = { format, follow: false, signal: context.interrupted, onStatus: () => undefined };
+  await output.write(readResults(context.api, batch.id, wish));
 }

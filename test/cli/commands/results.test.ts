@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { completed } from '../support/contract-server.ts';
+import { completed, sendJson } from '../support/contract-server.ts';
 import { useRig } from '../support/rig.ts';
 
 const { id } = completed;
@@ -32,6 +32,20 @@ describe('millrace batch results', () => {
     expect(await rig.run(`batch results ${id} -o out.csv`)).to.include({ code: 0, stdout: '', stderr: '' });
     expect(await readFile(join(rig.folder, 'out.csv'), 'utf8')).to.equal('row,output\r\n0,a\r\n');
     expect(rig.server.of(results)[0]?.headers.accept).to.equal('text/csv');
+  });
+
+  it('joins pages of JSON to one document', async () => {
+    const page = (rows: readonly number[], next: string | null) =>
+      sendJson(200, { status: 'running', predictions: rows.map((row) => ({ row })), next_cursor: next });
+    rig.server.answer(results, page([0, 1], '2'), page([2], '3'), page([], '3'));
+    const { code, stdout, stderr } = await rig.run(`batch results ${id} --format json`);
+    expect(code).to.equal(0);
+    expect(JSON.parse(stdout)).to.deep.equal({
+      status: 'running',
+      predictions: [{ row: 0 }, { row: 1 }, { row: 2 }],
+    });
+    expect(stderr).to.include('The batch goes on: these are the rows so far');
+    expect(rig.server.of(results).map(({ query }) => query.get('cursor'))).to.deep.equal(['0', '2', '3']);
   });
 
   it('says that a file of another format is incomplete', async () => {

@@ -60,6 +60,24 @@ describe('millrace batch submit', () => {
     expect(stderr).to.include('parameters must be in it');
   });
 
+  it('sends a file that is compressed as it is', async () => {
+    rig.server.answer('POST /api/v1/batch', sendJson(202, batchObject()));
+    await writeFile(join(rig.folder, 'rows.csv.gz'), 'not looked into');
+    expect((await rig.run('batch submit rows.csv.gz')).code).to.equal(0);
+    const [seen] = rig.server.of('POST /api/v1/batch');
+    expect(seen?.headers).to.include({ 'content-type': 'text/csv', 'content-encoding': 'gzip' });
+    expect(await seen?.body).to.equal('not looked into');
+  });
+
+  it('waits for the answer to its first attempt where that is still at work', async () => {
+    const atWork = sendError(409, 'conflict', 'Still at work', { headers: { 'retry-after': '0' } });
+    rig.server.answer(submitWine, atWork, sendJson(202, batchObject()));
+    expect((await rig.run('batch submit rows.ndjson -m wine')).code).to.equal(0);
+    const other = sendError(409, 'conflict', 'Another body');
+    rig.server.answer('POST /api/v1/batch', other, sendJson(202, batchObject()));
+    expect((await rig.run('batch submit rows.ndjson')).code).to.equal(3);
+  });
+
   it('shows progress line by line in a pipe, and how it ended', async () => {
     rig.server.answer(submitWine, sendJson(202, batchObject({ status: 'queued' })));
     const half = batchObject({ counts: { total: 1000, succeeded: 500, failed: 0 }, progress: 0.5 });
