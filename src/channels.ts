@@ -9,6 +9,7 @@ export const channels = {
   job: channel('millrace.job'),
   drop: channel('millrace.drop'),
   run: channel('millrace.run'),
+  chunk: channel('millrace.chunk'),
   host: channel('millrace.host'),
   cache: channel('millrace.cache'),
   versionFault: channel('millrace.version_fault'),
@@ -108,6 +109,29 @@ export interface RunEvent {
   readonly queueMs: number;
   readonly waitMs: number;
   readonly runMs: number;
+}
+
+/** Worker side: an attempt at a chunk of a batch ended, unless its lock was lost. */
+export interface ChunkEvent {
+  readonly batchId: string;
+  readonly index: number;
+  readonly model: string;
+  readonly version: string;
+  /** From 1. */
+  readonly attempt: number;
+  /**
+   * What the ledger said: `settled`, or `duplicate`, `final` and `gone` when the result came too late; `unwanted` when the
+   * batch ended meanwhile, as when it is cancelled; `retried` when the chunk comes again.
+   */
+  readonly outcome: 'settled' | 'duplicate' | 'final' | 'gone' | 'unwanted' | 'retried';
+  /** Of a chunk that was settled; with the rows that were refused at the door. */
+  readonly rowsSucceeded: number;
+  readonly rowsFailed: number;
+  readonly deadLetters: number;
+  /** Inside the runs. */
+  readonly runMs: number;
+  /** From taking the chunk. */
+  readonly totalMs: number;
 }
 
 /** Worker side: life of a host process and of the versions in it. */

@@ -89,6 +89,11 @@ export interface Settings {
     readonly window_chunks: number;
     readonly sweep_ms: number;
     readonly dead_letters_max: number;
+    readonly run_ms_target: number;
+    readonly run_rows_max: number;
+    readonly attempts: number;
+    readonly backoff_ms: number;
+    readonly backoff_ms_max: number;
   };
   readonly registry: {
     readonly poll_ms: number;

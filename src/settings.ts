@@ -261,6 +261,12 @@ export const crossRules: readonly CrossRule[] = [
     why: 'it would never be reached',
   },
   {
+    left: 'batch.backoff_ms',
+    relation: 'at most',
+    right: 'batch.backoff_ms_max',
+    why: 'the first pause would be longer than the longest',
+  },
+  {
     left: 'drain_delay_ms',
     relation: 'less than',
     right: 'shutdown_grace_ms',

@@ -14,6 +14,7 @@ export interface MetricDefinition {
     | 'drop'
     | 'cache'
     | 'run'
+    | 'chunk'
     | 'host'
     | 'versionFault'
     | 'limit'
@@ -201,6 +202,38 @@ export const metricTable = {
     labels: ['model', 'version', 'lane'],
     source: 'run',
     buckets: secondsBuckets,
+  },
+  millrace_chunks_total: {
+    type: 'counter',
+    help: 'Attempts at chunks of batches in this worker process, by outcome: settled; duplicate, final or gone when the result came too late; unwanted when the batch ended meanwhile; retried.',
+    labels: ['model', 'version', 'outcome'],
+    source: 'chunk',
+  },
+  millrace_chunk_rows_total: {
+    type: 'counter',
+    help: 'Rows of settled chunks: succeeded, or failed (with those refused at the door).',
+    labels: ['model', 'version', 'outcome'],
+    source: 'chunk',
+  },
+  millrace_chunk_run_seconds: {
+    type: 'histogram',
+    help: 'Inside the runs of one attempt at a chunk: their sum is the time that the bulk lane had the hosts.',
+    labels: ['model', 'version'],
+    source: 'chunk',
+    buckets: secondsBuckets,
+  },
+  millrace_chunk_duration_seconds: {
+    type: 'histogram',
+    help: 'From taking a chunk to its being settled.',
+    labels: ['model', 'version'],
+    source: 'chunk',
+    buckets: secondsBuckets,
+  },
+  millrace_dead_letters_total: {
+    type: 'counter',
+    help: 'Rows of batches that failed for good after they reached a run, kept as dead letters.',
+    labels: ['model', 'version'],
+    source: 'chunk',
   },
   millrace_hosts: {
     type: 'gauge',

@@ -4,6 +4,7 @@ import type { Metric } from 'prom-client';
 import { channels } from '../channels.ts';
 import type {
   CacheEvent,
+  ChunkEvent,
   DropEvent,
   FaultEvent,
   HostEvent,
@@ -47,6 +48,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.cache, cacheRecorder(table)),
     subscribe(channels.drop, dropRecorder(table)),
     subscribe(channels.run, runRecorder(table)),
+    subscribe(channels.chunk, chunkRecorder(table)),
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
     subscribe(channels.limit, limitRecorder(table)),
@@ -219,6 +221,28 @@ function runRecorder(table: Table): (event: RunEvent) => void {
     if (event.outcome === 'expired') return;
     run.hostWait.observe(event.waitMs / 1000);
     run.duration.observe(event.runMs / 1000);
+  };
+}
+
+function chunkRecorder(table: Table): (event: ChunkEvent) => void {
+  const models = memo((model) =>
+    memo((version) => ({
+      outcomes: memo((outcome) => table.millrace_chunks_total.labels(model, version, outcome)),
+      succeeded: table.millrace_chunk_rows_total.labels(model, version, 'succeeded'),
+      failed: table.millrace_chunk_rows_total.labels(model, version, 'failed'),
+      deadLetters: table.millrace_dead_letters_total.labels(model, version),
+      run: table.millrace_chunk_run_seconds.labels(model, version),
+      duration: table.millrace_chunk_duration_seconds.labels(model, version),
+    })),
+  );
+  return (event) => {
+    const chunk = models(event.model)(event.version);
+    chunk.outcomes(event.outcome).add(1);
+    chunk.succeeded.add(event.rowsSucceeded);
+    chunk.failed.add(event.rowsFailed);
+    chunk.deadLetters.add(event.deadLetters);
+    chunk.run.observe(event.runMs / 1000);
+    if (event.outcome === 'settled') chunk.duration.observe(event.totalMs / 1000);
   };
 }
 

@@ -37,6 +37,8 @@ export interface PoolRun {
    * run has no caller who waits, so that once begun it has the whole of `runTimeoutMs`.
    */
   readonly deadlineMs: number;
+  /** Once it has fired, a run that waits is dropped. */
+  readonly signal?: AbortSignal;
 }
 
 export type RunOutcome =
@@ -48,7 +50,7 @@ export type RunOutcome =
       readonly startedAtMs: number;
     }
   | { readonly kind: 'failed'; readonly error: MillraceError }
-  /** Its deadline passed while it waited for a host. */
+  /** Its deadline passed, or its signal fired, while it waited for a host. */
   | { readonly kind: 'expired' }
   | { readonly kind: HostLoss };
 
@@ -64,7 +66,8 @@ interface WaitingRun extends RunKind {
   readonly settle: (outcome: Settled) => void;
   /** Sent or expired. */
   isTaken: boolean;
-  timer: NodeJS.Timeout | undefined;
+  /** Ends the watch over deadline and signal. */
+  stopWatching: () => void;
 }
 
 type Settled = { readonly host: HostRunOutcome; readonly startedAtMs: number } | 'expired';
@@ -201,26 +204,31 @@ export class HostPool {
     }
   }
 
-  #enqueue({ key, lane, outputs, deadlineMs }: PoolRun, body: Uint8Array): Promise<Settled> {
-    if (this.#isClosed) return Promise.resolve('expired');
+  #enqueue({ key, lane, outputs, deadlineMs, signal }: PoolRun, body: Uint8Array): Promise<Settled> {
+    if (this.#isClosed || signal?.aborted === true) return Promise.resolve('expired');
     return new Promise((settle) => {
-      const run = { key, lane, outputs, body, deadlineMs, settle, isTaken: false, timer: undefined };
+      const run = { key, lane, outputs, body, deadlineMs, settle, isTaken: false, stopWatching: () => {} };
       this.#queue.push(run);
       this.#dispatch();
-      if (!run.isTaken) this.#watch(run);
+      if (!run.isTaken) this.#watch(run, signal);
     });
   }
 
   /** While a run waits, a timer stands for its deadline. */
-  #watch(run: WaitingRun): void {
-    const remainingMs = Math.max(0, run.deadlineMs - this.#options.nowMs());
-    run.timer = setTimeout(() => {
+  #watch(run: WaitingRun, signal: AbortSignal | undefined): void {
+    const drop = (): void => {
       if (this.#queue.remove(run)) this.#expire(run);
-    }, remainingMs);
+    };
+    const timer = setTimeout(drop, Math.max(0, run.deadlineMs - this.#options.nowMs()));
+    signal?.addEventListener('abort', drop);
+    run.stopWatching = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', drop);
+    };
   }
 
   #expire(run: WaitingRun): void {
-    clearTimeout(run.timer);
+    run.stopWatching();
     run.settle('expired');
   }
 
@@ -249,7 +257,7 @@ export class HostPool {
     for (;;) {
       const run = this.#queue.take((waiting) => slot.accepts(waiting.key) && wanted(waiting));
       if (run === undefined) return;
-      clearTimeout(run.timer);
+      run.stopWatching();
       run.isTaken = true;
       if (!isExpired(run.deadlineMs, this.#options.nowMs())) return void this.#send(slot, run);
       run.settle('expired');

@@ -5,6 +5,7 @@ import type { JobEntry } from '../queues/job.ts';
 import type { EntryFailure } from '../queues/result.ts';
 import { joinRows, rowCount, selectRows } from '../tensors/batch.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
+import { errorOf } from './isolate.ts';
 import type { Attempt, Part } from './isolate.ts';
 
 /** A job's entries on their way: those that still have a chance with their rows, those that failed without. */
@@ -117,14 +118,9 @@ function toVerdict(outcome: Attempt<unknown>, entryRows: number, row: number): V
     case 'expired':
       return expiredVerdict();
     case 'host_hung':
-      return { reason: 'failed', error: record('timeout', 'The run of the model took too long') };
     case 'host_died':
-      return {
-        reason: 'failed',
-        error: record('internal_error', 'The model ended its process on this input'),
-      };
     case 'failed':
-      return { reason: 'failed', error: placeError(outcome.error, entryRows, row) };
+      return { reason: 'failed', error: placeError(errorOf(outcome), entryRows, row) };
   }
 }
 
@@ -141,8 +137,4 @@ function placeError(error: MillraceError, entryRows: number, row: number): Error
 
 function expiredVerdict(): NonNullable<Verdict> {
   return { reason: 'expired', error: toErrorRecord(new MillraceError('timeout')) };
-}
-
-function record(code: ErrorRecord['code'], message: string): ErrorRecord {
-  return toErrorRecord(new MillraceError(code, message));
 }

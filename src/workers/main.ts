@@ -4,6 +4,13 @@ import { ulid } from 'ulid';
 import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
+import { BatchSweeper } from '../queues/batch/batch-sweeper.ts';
+import { BulkFeeder } from '../queues/batch/bulk-feeder.ts';
+import { createBullmqBulkConsumer, createBullmqBulkLane } from '../queues/batch/bullmq-bulk-lane.ts';
+import { createRedisCostCurves } from '../queues/batch/cost-curves.ts';
+import { createRedisBatchLedger } from '../queues/batch/redis-batch-ledger.ts';
+import { createChunkStore } from '../queues/batch/redis-chunk-store.ts';
+import { createRedisDeadLetters } from '../queues/batch/redis-dead-letters.ts';
 import { createBullmqConsumer } from '../queues/bullmq-consumer.ts';
 import { createRedisKeys } from '../queues/lanes.ts';
 import { createRedisPresenceAnnouncer } from '../queues/redis-presence.ts';
@@ -19,6 +26,9 @@ import { loadSettings } from '../settings.ts';
 import { startLogger } from '../telemetry/logger.ts';
 import { startMetrics } from '../telemetry/metrics.ts';
 import { startAdminServer } from '../telemetry/server.ts';
+import { ChunkRunner } from './bulk/chunk-runner.ts';
+import { CurveMeter } from './bulk/curve-meter.ts';
+import { RunCosts } from './bulk/run-costs.ts';
 import { usableCores } from './cpu-quota.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { HostPool } from './host-pool.ts';
@@ -42,6 +52,8 @@ const hostStartTimeoutMs = 30_000;
 const quarantineIdleMs = 60_000;
 /** Its deaths are what it is for, and the neighbours of a killer wait for it; yet a flood of killers must not spin. */
 const quarantineRestartDelayMsMax = 200;
+/** `worker.bulk_concurrency: 0`: one chunk runs while another is fetched or settled. */
+const bulkChunksPerHost = 2;
 
 /** Hosts inherit nothing of the environment: no secrets. Compiled code is kept where this process keeps its own. */
 const compileCache = getCompileCacheDir();
@@ -74,9 +86,9 @@ const connect = (role: RedisRole): ReturnType<typeof createRedis> =>
     retryDelayMsMax: settings.redis.retry_delay_ms_max,
     onError: (_, error) => fault('redis', `Redis (${role}): ${error.message}`),
   });
-const [redis, blocking, subscriber] = await lifecycle.start(
+const [redis, blocking, subscriber, producing] = await lifecycle.start(
   'redis',
-  () => [connect('command'), connect('blocking'), connect('subscriber')] as const,
+  () => [connect('command'), connect('blocking'), connect('subscriber'), connect('producer')] as const,
   (clients) => {
     for (const client of clients) client.disconnect();
   },
@@ -131,17 +143,21 @@ const hosts = await lifecycle.start(
     ),
   (started) => started.close(hostStopMs),
 );
-const quarantine = await lifecycle.start(
-  'quarantine',
-  () =>
-    new Quarantine({
-      openHosts: () => openHosts('quarantine', 1, quarantineRestartDelayMsMax),
-      idleMs: quarantineIdleMs,
-      stopMs: hostStopMs,
-      nowMs,
-    }),
-  (started) => started.close(),
-);
+const openQuarantine = (name: string): Promise<Quarantine> =>
+  lifecycle.start(
+    name,
+    () =>
+      new Quarantine({
+        openHosts: () => openHosts(name, 1, quarantineRestartDelayMsMax),
+        idleMs: quarantineIdleMs,
+        stopMs: hostStopMs,
+        nowMs,
+      }),
+    (started) => started.close(),
+  );
+const quarantine = await openQuarantine('quarantine');
+/** Its own: a row of a batch may hang there for `worker.run_timeout_ms`, for which no prediction can wait. */
+const bulkQuarantine = await openQuarantine('bulk-quarantine');
 const faults = new VersionFaults(() => performance.now());
 const models = new ModelPool({
   hosts,
@@ -149,6 +165,20 @@ const models = new ModelPool({
   loadedBytesMax: settings.worker.loaded_bytes_max,
   loadTimeoutMs: settings.worker.load_timeout_ms,
   intraOpThreads: settings.worker.run_threads,
+  onLoaded: (version) => void curveMeter.measure(version),
+});
+const runCosts = new RunCosts({
+  curves: createRedisCostCurves({ redis, keys }),
+  nowMs: () => performance.now(),
+});
+const curveMeter = new CurveMeter({
+  hosts,
+  models,
+  costs: runCosts,
+  runMsTarget: settings.batch.run_ms_target,
+  runRowsMax: settings.batch.run_rows_max,
+  nowMs,
+  stopping: lifecycle.stopping,
 });
 
 let isConsuming = false;
@@ -207,25 +237,80 @@ const worker = new Worker({
   batchRowsMax: settings.coalescer.batch_rows_max,
   nowMs,
 });
-const consumer = await lifecycle.start(
-  'online lane',
+const ledger = createRedisBatchLedger({ redis, keys, uploadLeaseMs: settings.batch.upload_lease_ms });
+const chunks = createChunkStore({
+  redis,
+  keys,
+  artifacts: stores.artifacts,
+  redisBytesMax: settings.batch.redis_bytes_max,
+});
+const bulkLane = await lifecycle.start(
+  'bulk lane',
   () =>
-    createBullmqConsumer({
-      connection: blocking,
-      redis,
+    createBullmqBulkLane({
+      redis: producing,
       keys,
-      pool,
-      concurrency: settings.worker.online_concurrency,
-      lockMs: settings.queue.lock_ms,
-      stalledIntervalMs: settings.queue.stalled_interval_ms,
-      publisher,
-      workerId,
+      eventsKeptMax: settings.queue.events_kept_max,
+      attempts: settings.batch.attempts,
     }),
+  (lane) => lane.close(),
+);
+const feeder = await lifecycle.start(
+  'bulk feeder',
+  () => new BulkFeeder({ ledger, lane: bulkLane, window: settings.batch.window_chunks }),
+  (started) => started.close(),
+);
+await lifecycle.start(
+  'batch sweeper',
+  () => {
+    const { sweep_ms: sweepMs } = settings.batch;
+    const sweeper = new BatchSweeper({ ledger, lane: bulkLane, feeder, chunks, redis, keys, sweepMs });
+    sweeper.start();
+    return sweeper;
+  },
+  (sweeper) => sweeper.stop(),
+);
+const chunkRunner = new ChunkRunner({
+  hosts,
+  quarantine: bulkQuarantine,
+  faults,
+  models,
+  versions,
+  ledger,
+  chunks,
+  deadLetters: createRedisDeadLetters({ redis, keys, countMax: settings.batch.dead_letters_max }),
+  feeder,
+  costs: runCosts,
+  runMsTarget: settings.batch.run_ms_target,
+  runRowsMax: settings.batch.run_rows_max,
+  nowMs,
+});
+
+const lane = {
+  connection: blocking,
+  keys,
+  pool,
+  lockMs: settings.queue.lock_ms,
+  stalledIntervalMs: settings.queue.stalled_interval_ms,
+};
+const { online_concurrency: onlineConcurrency, bulk_concurrency: bulkConcurrency } = settings.worker;
+const consumers = await lifecycle.start(
+  'consumers',
+  () => ({
+    online: createBullmqConsumer({ ...lane, redis, concurrency: onlineConcurrency, publisher, workerId }),
+    bulk: createBullmqBulkConsumer({
+      ...lane,
+      concurrency: bulkConcurrency === 0 ? bulkChunksPerHost * hosts.hostCount : bulkConcurrency,
+      backoffMs: settings.batch.backoff_ms,
+      backoffMsMax: settings.batch.backoff_ms_max,
+    }),
+  }),
   async (started) => {
     // With nothing in hand there is nothing to wait for; a lane that is out of reach would only find out late.
-    const graceMs = redis.status === 'ready' || worker.inHandCount > 0 ? drainMs : 0;
-    await started.drain(graceMs);
-    await started.close();
+    const isIdle = worker.inHandCount === 0 && chunkRunner.inHandCount === 0;
+    const graceMs = redis.status !== 'ready' && isIdle ? 0 : drainMs;
+    await Promise.all(Object.values(started).map((consumer) => consumer.drain(graceMs)));
+    await Promise.all(Object.values(started).map((consumer) => consumer.close()));
   },
 );
 
@@ -241,7 +326,9 @@ async function beginWork(): Promise<void> {
   await preloadAll();
   versions.onChange(() => void preloadAll());
   if (lifecycle.stopping.aborted) return;
-  await consumer.start((taken) => worker.run(taken));
+  await consumers.online.start((taken) => worker.run(taken));
+  if (lifecycle.stopping.aborted) return;
+  await consumers.bulk.start((taken) => chunkRunner.run(taken));
   isConsuming = true;
   if (lifecycle.stopping.aborted) return;
   heartbeat.start();

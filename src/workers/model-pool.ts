@@ -1,10 +1,11 @@
 import { MillraceError, toMillraceError } from '../errors.ts';
 import type { LocalArtifacts } from '../registry/artifact-cache.ts';
 import type { ModelVersion } from '../registry/model-version.ts';
+import type { Signature } from '../registry/signature.ts';
 import { encodeTensors } from '../tensors/binary-codec.ts';
 import { carrierOf, makeArray } from '../tensors/datatype.ts';
 import { elementCount } from '../tensors/shape.ts';
-import type { Tensor } from '../tensors/tensor.ts';
+import type { NamedTensors, Tensor } from '../tensors/tensor.ts';
 import type { TensorSpec } from '../tensors/tensor-spec.ts';
 import type { HostPool } from './host-pool.ts';
 
@@ -20,6 +21,8 @@ export interface ModelPoolOptions {
   /** For a load: waiting for a host, loading and warming up in it. */
   readonly loadTimeoutMs: number;
   readonly intraOpThreads: number;
+  /** Told of a version that was not loaded before, once a host holds it. */
+  readonly onLoaded?: (version: ModelVersion) => void;
 }
 
 /** The right to run a loaded version: until `release`, it stays loaded. */
@@ -139,6 +142,7 @@ export class ModelPool {
     resident.loaded.then(
       () => {
         resident.isLoaded = true;
+        this.#options.onLoaded?.(version);
       },
       (error: unknown) => {
         if (this.#residents.get(key) === resident) this.#residents.delete(key);
@@ -217,16 +221,18 @@ export function sessionKey({ model, version, servedDigest }: ModelVersion): stri
   return `${model}/${version}@${servedDigest}`;
 }
 
-/** Packed zeros and empty strings for each batch size; open dimensions count 1. */
+/** Packed, for each batch size. */
 export function warmupInputs({ signature, manifest }: ModelVersion): readonly Uint8Array[] {
   const sizes =
     signature.batch.kind === 'dynamic'
       ? (manifest.warmup?.batch_sizes ?? warmupBatchSizes)
       : warmupBatchSizes;
-  return sizes.map((size) => {
-    const zeros = signature.inputs.map((spec) => [spec.name, zeroTensor(spec, size)] as const);
-    return encodeTensors(new Map(zeros));
-  });
+  return sizes.map((size) => encodeTensors(zeroInputs(signature, size)));
+}
+
+/** Zeros and empty strings as the graph takes them; open dimensions count 1. */
+export function zeroInputs({ inputs }: Signature, rows: number): NamedTensors {
+  return new Map(inputs.map((spec) => [spec.name, zeroTensor(spec, rows)] as const));
 }
 
 function zeroTensor(spec: TensorSpec, batchSize: number): Tensor {

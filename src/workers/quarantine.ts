@@ -77,7 +77,8 @@ export class Quarantine {
   /** `begun` is called when the version is loaded: from there on the pool keeps to the deadline. */
   async #runNow(spec: LoadSpec, run: PoolRun, begun: () => void): Promise<RunOutcome> {
     const { nowMs, openHosts } = this.#options;
-    if (this.#isClosed || isExpired(run.deadlineMs, nowMs())) return { kind: 'expired' };
+    if (this.#isClosed || run.signal?.aborted === true || isExpired(run.deadlineMs, nowMs()))
+      return { kind: 'expired' };
     this.#hosts ??= openHosts();
     const hosts = this.#hosts;
     if (this.#held !== spec.key || !hosts.isResident(spec.key)) {

@@ -32,7 +32,7 @@ export interface RowsToRun {
   readonly tensors: NamedTensors;
   /** Of a run that begins now. */
   readonly deadlineMs: () => number;
-  /** Once it has fired, what would be computed nobody reads. */
+  /** Once it has fired, what would be computed nobody reads: no run begins. */
   readonly signal: AbortSignal;
   /** Its next run may end its host, so that it gets the one apart. */
   readonly isSuspect: boolean;
@@ -47,8 +47,8 @@ export function isSuspect(startCount: number, version: ModelVersion, faults: Ver
 }
 
 /**
- * Runs ranges of rows: preprocess, a host, postprocess. After a host died of one, the following run in quarantine. Keeps
- * what has been measured and what went wrong.
+ * Runs ranges of rows: preprocess, a host, postprocess. After a host died of one, or hung in it, the following run in
+ * quarantine. Keeps what has been measured and what went wrong.
  */
 export class RangeRuns {
   readonly #options: RangeRunsOptions;
@@ -82,6 +82,7 @@ export class RangeRuns {
         outputs: postprocess.graphOutputs(outputs),
         tensors: toRunInputs(inputs, batch),
         deadlineMs: deadlineMs(),
+        signal,
       });
       if (outcome.kind !== 'ran') {
         this.#note(range, outcome);
@@ -103,9 +104,8 @@ export class RangeRuns {
     const { hosts, quarantine } = this.#options;
     if (!this.#isSuspect) {
       const outcome = await hosts.run(run);
-      if (outcome.kind !== 'host_died') return outcome;
-      this.#isSuspect = true;
-      if (range.rowCount > 1) return outcome;
+      this.#isSuspect = outcome.kind === 'host_died' || outcome.kind === 'host_hung';
+      if (outcome.kind !== 'host_died' || range.rowCount > 1) return outcome;
     }
     const spec = hosts.specOf(run.key);
     // It ended hosts also by being loaded, and was given up meanwhile.

@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts';
+import type { Manifest } from '../registry/manifest.ts';
 import type { BatchAxis } from '../registry/signature.ts';
 import { rowCount, selectRows, sliceRows } from '../tensors/batch.ts';
 import type { NamedTensors, Tensor } from '../tensors/tensor.ts';
@@ -16,6 +17,33 @@ export function planRuns(totalRows: number, batch: BatchAxis, batchRowsMax: numb
     fromRow: index * rowsPerRun,
     rowCount: Math.min(rowsPerRun, totalRows - index * rowsPerRun),
   }));
+}
+
+/**
+ * The same one by one, each as large as is right when it is its turn: `batchRowsMax` is asked anew, since the runs
+ * before tell how long one takes. Runs of a dynamic batch axis are of equal size, so that none is a small rest.
+ */
+export function* cutRuns(
+  totalRows: number,
+  batch: BatchAxis,
+  batchRowsMax: () => number,
+): Generator<RowRange, void> {
+  let fromRow = 0;
+  while (fromRow < totalRows) {
+    const leftRows = totalRows - fromRow;
+    const most = rowsPerRunOf(batch, batchRowsMax());
+    const rows = batch.kind === 'dynamic' ? Math.ceil(leftRows / Math.ceil(leftRows / most)) : most;
+    const range = { fromRow, rowCount: Math.min(rows, leftRows) };
+    yield range;
+    fromRow += range.rowCount;
+  }
+}
+
+/** Most rows of a run: what the manifest says of rows and bytes, else `rowsMax`. */
+export function runRowsMax({ batching }: Manifest, rowsMax: number, rowBytes: number): number {
+  const rows = batching?.max_batch_size ?? rowsMax;
+  const bytesMax = batching?.max_batch_bytes;
+  return bytesMax === undefined ? rows : Math.max(1, Math.min(rows, Math.floor(bytesMax / rowBytes)));
 }
 
 function rowsPerRunOf(batch: BatchAxis, batchRowsMax: number): number {

@@ -17,7 +17,7 @@ import type { LiveRows } from './live-rows.ts';
 import type { Lease, ModelPool } from './model-pool.ts';
 import type { Quarantine } from './quarantine.ts';
 import { isSuspect, RangeRuns } from './range-runs.ts';
-import { planRuns } from './run-plan.ts';
+import { planRuns, runRowsMax } from './run-plan.ts';
 import type { VersionFaults } from './version-faults.ts';
 import { resolveServed } from './version-source.ts';
 import type { VersionSource } from './version-source.ts';
@@ -174,11 +174,8 @@ export class Worker {
   }
 
   #rowsMax({ manifest }: ModelVersion, { payload, entries }: InferenceJob): number {
-    const rowsMax = manifest.batching?.max_batch_size ?? this.#options.batchRowsMax;
-    const bytesMax = manifest.batching?.max_batch_bytes;
-    if (bytesMax === undefined) return rowsMax;
     const rowBytes = payload.byteLength / entries.reduce((rows, entry) => rows + entry.rowCount, 0);
-    return Math.max(1, Math.min(rowsMax, Math.floor(bytesMax / rowBytes)));
+    return runRowsMax(manifest, this.#options.batchRowsMax, rowBytes);
   }
 
   #report(passage: Passage, rows: LiveRows): void {
