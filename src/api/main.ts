@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
@@ -349,7 +350,14 @@ function notice(message: string): void {
   channels.notice.publish({ component: 'api', message } satisfies NoticeEvent);
 }
 
+/**
+ * A burst makes V8 believe that whatever a request allocates lives long, and from then on it allocates all of it among the
+ * old, for good: a third of the CPU time of a hit then went into collecting it (measured: 41 against 27 µs).
+ */
+const heapFlags = '--no-allocation-site-pretenuring';
+
 async function main(): Promise<void> {
+  setFlagsFromString(heapFlags);
   const loaded = loadSettings();
   const { settings, supervised } = loaded;
   const lifecycle = createLifecycle();

@@ -1,3 +1,5 @@
+import { Link } from './ring.ts';
+
 /** Whether anybody still waits, asked when it matters. An AbortSignal is one. */
 export type Cancellation = Pick<AbortSignal, 'aborted' | 'reason'>;
 
@@ -11,6 +13,8 @@ export interface BatchEntry {
   readonly bytes: number;
   readonly deadlineMs: number;
   readonly signal?: Cancellation | undefined;
+  /** The former's: where the entry waits, while it does. */
+  turn?: Link<BatchEntry> | undefined;
 }
 
 export interface BatchBounds {
@@ -66,8 +70,8 @@ interface VersionQueue<E extends BatchEntry> {
   /** Those of the newest entry: a version is immutable, so they only differ when the settings do. */
   bounds: BatchBounds;
   rowCount: number;
-  /** By compatibility key, in the order of their turns. A set keeps order and removes in constant time. No group is empty. */
-  readonly groups: Map<string, Set<E>>;
+  /** By compatibility key, in the order of their turns: the head of each. No group is empty. */
+  readonly groups: Map<string, Link<E>>;
 }
 
 export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
@@ -76,7 +80,9 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
   let rowCount = 0;
   let entryCount = 0;
 
-  const discount = (queue: VersionQueue<E>, entry: E): void => {
+  const takeOut = (queue: VersionQueue<E>, entry: E): void => {
+    entry.turn?.remove();
+    entry.turn = undefined;
     queue.rowCount -= entry.rowCount;
     rowCount -= entry.rowCount;
     entryCount -= 1;
@@ -90,16 +96,18 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
       }));
       queue.bounds = bounds;
       queue.rowCount += entry.rowCount;
-      getOrInsert(queue.groups, entry.compatibilityKey, () => new Set<E>()).add(entry);
+      const turn = new Link(entry);
+      turn.insertBefore(getOrInsert(queue.groups, entry.compatibilityKey, () => new Link<E>()));
+      entry.turn = turn as unknown as Link<BatchEntry>;
       rowCount += entry.rowCount;
       entryCount += 1;
     },
     remove: (entry) => {
       const queue = versions.get(entry.versionKey);
       const group = queue?.groups.get(entry.compatibilityKey);
-      if (queue === undefined || group === undefined || !group.delete(entry)) return false;
-      discount(queue, entry);
-      if (group.size === 0) queue.groups.delete(entry.compatibilityKey);
+      if (queue === undefined || group === undefined || entry.turn === undefined) return false;
+      takeOut(queue, entry);
+      if (group.isAlone) queue.groups.delete(entry.compatibilityKey);
       if (queue.groups.size === 0) versions.delete(entry.versionKey);
       return true;
     },
@@ -112,7 +120,7 @@ export function createBatchFormer<E extends BatchEntry>(): BatchFormer<E> {
           queue,
           (entry) => whyDropped(entry, nowMs, neededMs(entry)),
           dropped,
-          discount,
+          takeOut,
         );
         moveToEnd(versions, versionKey, queue, queue.groups.size > 0);
         if (batch !== undefined) return { batch, dropped };
@@ -134,14 +142,15 @@ function takeOfVersion<E extends BatchEntry>(
   queue: VersionQueue<E>,
   whyNot: (entry: E) => DroppedEntry<E>['reason'] | undefined,
   dropped: DroppedEntry<E>[],
-  discount: (queue: VersionQueue<E>, entry: E) => void,
+  takeOut: (queue: VersionQueue<E>, entry: E) => void,
 ): Batch<E> | undefined {
   const { groups, bounds } = queue;
   for (const [compatibilityKey, group] of groups) {
     const entries: E[] = [];
     let rowCount = 0;
     let bytes = 0;
-    for (const entry of group) {
+    for (let first = group.next.item; first !== undefined; first = group.next.item) {
+      const entry = first;
       const reason = whyNot(entry);
       if (reason !== undefined) {
         dropped.push({ entry, reason });
@@ -152,10 +161,9 @@ function takeOfVersion<E extends BatchEntry>(
         rowCount += entry.rowCount;
         bytes += entry.bytes;
       }
-      group.delete(entry);
-      discount(queue, entry);
+      takeOut(queue, entry);
     }
-    moveToEnd(groups, compatibilityKey, group, group.size > 0);
+    moveToEnd(groups, compatibilityKey, group, !group.isAlone);
     if (entries.length > 0) return { versionKey, entries, rowCount, bytes };
   }
   return undefined;
@@ -181,6 +189,7 @@ function always(): boolean {
 
 /** A Map iterates in order of insertion: whoever had its turn goes to the back, or away when nothing is left of it. */
 function moveToEnd<K, V>(map: Map<K, V>, key: K, value: V, keep: boolean): void {
+  if (keep && map.size === 1) return;
   map.delete(key);
   if (keep) map.set(key, value);
 }

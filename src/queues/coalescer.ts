@@ -86,8 +86,8 @@ class SelfClockedCoalescer implements Coalescer {
   /** Unique is enough, unguessable is not needed; the default draws 16 times from the system a job, 30 µs. */
   readonly #newJobId = monotonicFactory(Math.random);
   readonly #loads = new WeakMap<ModelVersion, VersionLoad>();
-  /** Jobs out, by version; never an empty set. */
-  readonly #inFlight = new Map<string, Set<JobInFlight>>();
+  /** Jobs out, by version, a few of each; never an empty list. */
+  readonly #inFlight = new Map<string, JobInFlight[]>();
   /** Runs while jobs are out. */
   #takeBackTimer: NodeJS.Timeout | undefined;
   #flushScheduled = false;
@@ -104,7 +104,7 @@ class SelfClockedCoalescer implements Coalescer {
 
   get jobsInFlight(): number {
     let count = 0;
-    for (const jobs of this.#inFlight.values()) count += jobs.size;
+    for (const jobs of this.#inFlight.values()) count += jobs.length;
     return count;
   }
 
@@ -151,7 +151,7 @@ class SelfClockedCoalescer implements Coalescer {
   }
 
   #flights(): JobInFlight[] {
-    return [...this.#inFlight.values()].flatMap((flights) => [...flights]);
+    return [...this.#inFlight.values()].flat();
   }
 
   #loadOf(version: ModelVersion): VersionLoad {
@@ -190,7 +190,7 @@ class SelfClockedCoalescer implements Coalescer {
     for (const { batch } of flights ?? []) rowsOut += batch.rowCount;
     return {
       waitingRows: this.#former.rowsOf(key),
-      jobsOut: flights?.size ?? 0,
+      jobsOut: flights?.length ?? 0,
       rowsOut,
       jobsInFlightMax: this.#options.limits.jobsInFlightMax,
       batchRows: Math.max(1, Math.min(bounds.rowsMax, Math.floor(bounds.bytesMax / rowBytes))),
@@ -223,7 +223,7 @@ class SelfClockedCoalescer implements Coalescer {
   };
 
   readonly #hasPermit = (versionKey: string): boolean =>
-    (this.#inFlight.get(versionKey)?.size ?? 0) < this.#options.limits.jobsInFlightMax;
+    (this.#inFlight.get(versionKey)?.length ?? 0) < this.#options.limits.jobsInFlightMax;
 
   /** What is sent too late is computed for nobody, and holds up those who could still be in time. */
   readonly #neededMs = ({ versionKey, request }: Entry): number => {
@@ -256,8 +256,8 @@ class SelfClockedCoalescer implements Coalescer {
       },
     };
     const flights = this.#inFlight.get(batch.versionKey);
-    if (flights === undefined) this.#inFlight.set(batch.versionKey, new Set([flight]));
-    else flights.add(flight);
+    if (flights === undefined) this.#inFlight.set(batch.versionKey, [flight]);
+    else flights.push(flight);
     this.#wheel.add(flight);
     receiver.expect(job.id, (outcome) => this.#settle(flight, outcome));
     publishJobEvent('submitted', flight);
@@ -370,8 +370,10 @@ class SelfClockedCoalescer implements Coalescer {
   #finish(flight: JobInFlight): boolean {
     const { versionKey } = flight.batch;
     const flights = this.#inFlight.get(versionKey);
-    if (flights === undefined || !flights.delete(flight)) return false;
-    if (flights.size === 0) this.#inFlight.delete(versionKey);
+    const index = flights?.indexOf(flight) ?? -1;
+    if (flights === undefined || index === -1) return false;
+    flights.splice(index, 1);
+    if (flights.length === 0) this.#inFlight.delete(versionKey);
     this.#wheel.remove(flight);
     if (this.#former.entryCount > 0) this.#scheduleFlush();
     return true;

@@ -1,8 +1,10 @@
+import { Link } from './ring.ts';
+
 /** Something that must be told when its deadline passes. In one wheel at most. */
 export interface Expirable {
   readonly deadlineMs: number;
   /** The wheel's: where the item is while it is in it. */
-  place?: Place | undefined;
+  place?: Link<Expirable> | undefined;
   /** Must not throw. */
   expire(): void;
 }
@@ -21,40 +23,9 @@ export interface DeadlineWheel {
  */
 const spokeMs = 10;
 
-/**
- * A link of a spoke's ring. A ring and no set: V8's sets leave outgrown tables behind, which keep what they held alive
- * until a full collection, whole requests here; a link that is out of its ring holds nothing.
- */
-class Place {
-  item: Expirable | undefined;
-  previous: Place = this;
-  next: Place = this;
-
-  constructor(item?: Expirable) {
-    this.item = item;
-  }
-
-  insertBefore(other: Place): void {
-    this.previous = other.previous;
-    this.next = other;
-    other.previous.next = this;
-    other.previous = this;
-  }
-
-  remove(): void {
-    this.previous.next = this.next;
-    this.next.previous = this.previous;
-    this.previous = this;
-    this.next = this;
-    this.item = undefined;
-  }
-}
-
-export type { Place };
-
 export function createDeadlineWheel(nowMs: () => number): DeadlineWheel {
-  /** Of each the link that has no item. */
-  const spokes = new Map<number, Place>();
+  /** The head of each. */
+  const spokes = new Map<number, Link<Expirable>>();
   let timer: NodeJS.Timeout | undefined;
   let armedFor = Number.POSITIVE_INFINITY;
 
@@ -85,10 +56,10 @@ export function createDeadlineWheel(nowMs: () => number): DeadlineWheel {
       const spoke = spokeOf(item);
       let ring = spokes.get(spoke);
       if (ring === undefined) {
-        ring = new Place();
+        ring = new Link();
         spokes.set(spoke, ring);
       }
-      item.place = new Place(item);
+      item.place = new Link<Expirable>(item);
       item.place.insertBefore(ring);
       arm(spoke);
     },
@@ -105,8 +76,8 @@ export function createDeadlineWheel(nowMs: () => number): DeadlineWheel {
 }
 
 /** Takes all items of a ring out, in the order in which they were added. */
-function empty(ring: Place, into: Expirable[]): void {
-  while (ring.next !== ring) {
+function empty(ring: Link<Expirable>, into: Expirable[]): void {
+  while (!ring.isAlone) {
     const { item } = ring.next;
     ring.next.remove();
     if (item === undefined) continue;

@@ -28,7 +28,8 @@ const sweepMs = 1000;
 const forgottenMax = 1024;
 
 interface Waiter {
-  readonly settle: (outcome: ResultOutcome) => void;
+  /** Undefined once it is over: the map leaves tables behind that would keep all that hangs on it (see ring.ts). */
+  settle: ((outcome: ResultOutcome) => void) | undefined;
   readonly sinceMs: number;
 }
 
@@ -90,7 +91,10 @@ class RedisResultReceiver implements ResultReceiver {
   }
 
   forget(jobId: string, late: () => void): void {
-    if (!this.#waiters.delete(jobId)) return;
+    const waiter = this.#waiters.get(jobId);
+    if (waiter === undefined) return;
+    this.#waiters.delete(jobId);
+    waiter.settle = undefined;
     this.#forgotten.set(jobId, late);
     if (this.#forgotten.size <= forgottenMax) return;
     const [oldest] = this.#forgotten.keys();
@@ -176,7 +180,9 @@ class RedisResultReceiver implements ResultReceiver {
     const waiter = this.#waiters.get(id);
     if (waiter !== undefined && outcome !== undefined) {
       this.#waiters.delete(id);
-      waiter.settle(outcome);
+      const { settle } = waiter;
+      waiter.settle = undefined;
+      settle?.(outcome);
       return;
     }
     // Neither waited for nor forgotten: a second result of a job that ran twice. Only the first counts.

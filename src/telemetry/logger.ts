@@ -5,9 +5,12 @@ import { channels } from '../channels.ts';
 import type { FaultEvent, HostEvent, JobEvent, NoticeEvent, RequestEvent, RunEvent } from '../channels.ts';
 import { createFaultLimiter } from './fault-limiter.ts';
 import type { FaultLimiter } from './fault-limiter.ts';
+import { gatherLines } from './gathered-lines.ts';
+import type { GatheredLines } from './gathered-lines.ts';
 import { errorFields, hostFields, jobFields, requestFields, runFields, stackFields } from './log-fields.ts';
 import type { LogFields } from './log-fields.ts';
 import { redactFields, redactText } from './redaction.ts';
+import { createRequestLines } from './request-lines.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -37,6 +40,8 @@ const flushIntervalMs = 100;
 const writeBytesMax = 64 * 1024;
 /** Past 16 MiB of lines that nobody reads, further ones are dropped rather than kept in memory. */
 const bufferedBytesMax = 16 * 1024 * 1024;
+/** Of pino. */
+const infoLevel = 30;
 
 /**
  * Writes what the channels tell, one JSON object a line. Writing never blocks the event loop. Lines of traffic are
@@ -70,8 +75,12 @@ export function startLogger(options: LoggerOptions): Logger {
   const log = (dataset: string): pino.Logger => root.child({ 'event.dataset': `millrace.${dataset}` });
   const limiter = createFaultLimiter(faultWindowMs, faultKeysMax);
   const faults = log('fault');
+  const traffic = gatherLines((lines) => destination.write(lines), {
+    bytes: gatheredBytes,
+    intervalMs: flushIntervalMs,
+  });
   const unsubscribe = [
-    subscribe(channels.request, requestWriter(log('request'), limiter)),
+    subscribe(channels.request, requestWriter(log('request'), limiter, answeredWriter(options, traffic))),
     subscribe(channels.job, jobWriter(log('job'), limiter)),
     subscribe(channels.run, runWriter(log('run'), limiter)),
     subscribe(channels.host, hostWriter(log('host'))),
@@ -81,6 +90,7 @@ export function startLogger(options: LoggerOptions): Logger {
 
   function atOnce<Event>(write: (event: Event) => void): (event: Event) => void {
     return (event) => {
+      traffic.flush();
       write(event);
       destination.flush();
     };
@@ -88,6 +98,7 @@ export function startLogger(options: LoggerOptions): Logger {
 
   function leave(): void {
     for (const part of unsubscribe) part();
+    traffic.stop();
     for (const [key, omitted] of limiter.drain()) faults.warn({ 'millrace.omitted': omitted }, key);
   }
 
@@ -122,15 +133,29 @@ function limited(limiter: FaultLimiter, key: string, fields: LogFields): LogFiel
   return omitted === 0 ? fields : { ...fields, 'millrace.omitted': omitted };
 }
 
+function answeredWriter(
+  { serviceName, level }: LoggerOptions,
+  traffic: GatheredLines,
+): (event: RequestEvent) => void {
+  if (pino.levels.values[level] === undefined || pino.levels.values[level] > infoLevel) return () => {};
+  const lineOf = createRequestLines({ serviceName, pid: process.pid, nowMs: () => Date.now() });
+  return (event) => traffic.add(lineOf(event));
+}
+
 /** One line a request, whatever becomes of it; the stack is on the first of those that fail alike. */
-function requestWriter(log: pino.Logger, limiter: FaultLimiter): (event: RequestEvent) => void {
+function requestWriter(
+  log: pino.Logger,
+  limiter: FaultLimiter,
+  writeAnswered: (event: RequestEvent) => void,
+): (event: RequestEvent) => void {
   return (event) => {
     const { status, errorCode, cause } = event;
-    if (status < 500) return log.info(requestFields(event), 'request');
+    if (status < 500) return writeAnswered(event);
     const behind = cause === null ? {} : errorFields(cause);
     const fields = { ...requestFields(event), ...behind };
     const key = ['request', status, errorCode ?? [], behind['error.message'] ?? []].flat().join(' ');
     const line = limited(limiter, key, fields);
+    if (line === undefined && cause === null) return writeAnswered(event);
     if (line === undefined) return log.info(fields, 'request');
     Object.assign(line, stackFields(cause));
     // 503 and 504 are what overload and deadlines look like; the others are bugs or broken neighbours.

@@ -4,6 +4,7 @@ import { channels } from '../../channels.ts';
 import type { CacheOutcome, RequestEvent, RequestTimings } from '../../channels.ts';
 import { toMillraceError } from '../../errors.ts';
 import type { ErrorCode, MillraceError } from '../../errors.ts';
+import type { Cancellation } from '../../queues/batch-former.ts';
 import type { Principal } from '../credentials.ts';
 import type { Answer, StreamedAnswer } from './answer.ts';
 import { errorAnswer, statusByCode } from './error-handler.ts';
@@ -21,6 +22,9 @@ export const clientGoneStatus = 499;
  */
 const drainedBytesMax = 65_536;
 
+/** What work for a client that has left ends with. Made once: nobody reads its stack. */
+const clientLeft = new Error('the client has left');
+
 const noParams: readonly string[] = [];
 
 /** The newest exchange of a connection, for what the parser reports by socket. */
@@ -34,7 +38,7 @@ export function exchangeOn(socket: Duplex): Exchange | undefined {
  * One request and its one answer. It is open until `answer`, `fail` or the client's leaving, whichever is
  * first; what comes later is ignored. Each exchange publishes exactly one RequestEvent.
  */
-export class Exchange {
+export class Exchange implements Cancellation {
   readonly request: IncomingMessage;
   readonly serial: string;
   readonly requestId: string;
@@ -59,6 +63,7 @@ export class Exchange {
   readonly #response: ServerResponse;
   #open = true;
   #abort: AbortController | undefined;
+  #hasLeft = false;
   #durationMs: number | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
@@ -87,11 +92,20 @@ export class Exchange {
     this.#response.once('finish', () => socket.destroySoon());
   }
 
-  /** Aborts when the client leaves. Made on demand: most requests are answered before anyone asks. */
+  /** Aborts when the client leaves. Made on demand; what only has to look is given the exchange, which costs nothing. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
     if (!this.#open) this.#abort.abort();
     return this.#abort.signal;
+  }
+
+  /** True once the client has left. */
+  get aborted(): boolean {
+    return this.#hasLeft;
+  }
+
+  get reason(): Error {
+    return clientLeft;
   }
 
   /** Milliseconds from the head of the request to the first call: what the body says and the event say alike. */
@@ -145,6 +159,7 @@ export class Exchange {
 
   #clientGone(): void {
     if (!this.#end()) return;
+    this.#hasLeft = true;
     this.#abort?.abort();
     this.#publish(clientGoneStatus, null, null);
   }

@@ -43,7 +43,7 @@ async function predict(options: PredictRoutesOptions, exchange: Exchange): Promi
       reuse: reuseOf(exchange.request.headers['cache-control']),
       text,
       startedAtMs: exchange.startedAtMs,
-      signal: exchange.signal,
+      signal: exchange,
       onResolved: (version) => {
         exchange.model = version.model;
         exchange.version = version.version;

@@ -2,7 +2,6 @@ import { expect } from 'chai';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { MillraceError } from '../../../src/errors.ts';
 import { answerTo } from '../support/answering-coalescer.ts';
 import { readResponse, sendRaw } from '../support/raw-client.ts';
 import { useRequestEvents } from '../support/request-events.ts';
@@ -222,21 +221,17 @@ describe('connections', () => {
 
   it('drops the work of a client that left, and says 499 in the event alone', async () => {
     const { port, key, coalescer, admission } = api();
-    const aborted = Promise.withResolvers<void>();
-    coalescer.respond = ({ signal }) =>
-      new Promise((_, reject) => {
-        (signal as AbortSignal).addEventListener('abort', () => {
-          reject(new MillraceError('timeout'));
-          aborted.resolve();
-        });
-      });
+    const work = Promise.withResolvers<never>();
+    coalescer.respond = () => work.promise;
     const socket = await open(port);
     const arrived = coalescer.next();
     socket.write(predictBytes(key, ['X-Request-Id: leaves']));
-    await arrived;
+    const { signal } = await arrived;
+    expect(signal?.aborted).to.equal(false);
     socket.destroy();
-    await aborted.promise;
     const event = await events.first(({ requestId }) => requestId === 'leaves');
+    expect(signal?.aborted).to.equal(true);
+    work.reject(signal?.reason);
     expect(event).to.include({ status: 499, model: 'wine', errorCode: null });
     expect(events.all.filter(({ requestId }) => requestId === 'leaves')).to.have.length(1);
     // What rejected has reached the handler by the end of the turn.
