@@ -5,12 +5,15 @@ import type { BatchLedger, ChunkStore, StoredChunk } from '../../queues/batch/ba
 import { decodeChunkInput, decodeChunkResult, lineOf } from '../../queues/batch/chunk.ts';
 import type { ChunkInput, ChunkResult } from '../../queues/batch/chunk.ts';
 import { selectRows } from '../../tensors/batch.ts';
+import { checkOpenBatches } from './open-batches.ts';
 import type { PackedBatches, PackedRows } from './packed-batches.ts';
 
 export interface BatchRetryOptions {
-  readonly ledger: Pick<BatchLedger, 'chunks'>;
+  readonly ledger: Pick<BatchLedger, 'chunks' | 'openCount'>;
   readonly store: Pick<ChunkStore, 'readInput' | 'readResult'>;
   readonly packed: PackedBatches;
+  /** Batches of one owner at once, as for new ones. */
+  readonly openMax: number;
 }
 
 /** Entries of the ledger read at once. */
@@ -27,7 +30,8 @@ export class BatchRetry {
   /**
    * Of the same model version; the rows keep the caller's ids (where it gave none, their number in `batch` becomes it)
    * and their lines. It belongs to the owner of `batch`. Durable when this resolves. Throws `conflict` when the batch
-   * has not ended or nothing in it can run again, and what submitting throws.
+   * has not ended or nothing in it can run again, `rate_limit_exceeded` when its owner has too many that have not, and
+   * what submitting throws.
    */
   async retry(batch: BatchRecord): Promise<BatchRecord> {
     if (!isFinal(batch.status))
@@ -39,7 +43,9 @@ export class BatchRetry {
         details:
           'Rows that were refused would be refused again; others have not failed, or their input is gone',
       });
-    return this.#options.packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch));
+    const { ledger, packed, openMax } = this.#options;
+    await checkOpenBatches(ledger, batch.owner, openMax);
+    return packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch));
   }
 
   async *#failedRows(batch: BatchRecord): AsyncGenerator<PackedRows> {

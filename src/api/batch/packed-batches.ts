@@ -4,6 +4,7 @@ import type { BatchRecord, NewBatch } from '../../queues/batch/batch.ts';
 import type { BatchLedger, ChunkStore } from '../../queues/batch/batch-ledger.ts';
 import { encodeChunkInput } from '../../queues/batch/chunk.ts';
 import type { ChunkInput } from '../../queues/batch/chunk.ts';
+import type { MemoryGuard } from '../../queues/memory-guard.ts';
 import { rowCount } from '../../tensors/batch.ts';
 
 /** Rows that are packed already, of one chunk. */
@@ -12,6 +13,7 @@ export type PackedRows = Pick<ChunkInput, 'ids' | 'lines' | 'tensors'>;
 export interface PackedBatchesOptions {
   readonly ledger: Pick<BatchLedger, 'create' | 'addChunk' | 'seal' | 'fail' | 'durable'>;
   readonly store: Pick<ChunkStore, 'place'>;
+  readonly memory: Pick<MemoryGuard, 'admit'>;
   /** There are chunks for the lane of this pool. */
   readonly feed: (pool: string) => void;
 }
@@ -26,10 +28,12 @@ export class PackedBatches {
 
   /**
    * Makes a batch with the owner, version and choices of `like` and of these rows. Durable when this resolves. A batch
-   * that cannot be made to its end is failed, never left open.
+   * that cannot be made to its end is failed, never left open. Throws `service_unavailable` while Redis is short of
+   * memory, and what ledger and store throw.
    */
   async submit(like: Omit<NewBatch, 'id'>, chunks: AsyncIterable<PackedRows>): Promise<BatchRecord> {
-    const { ledger } = this.#options;
+    const { ledger, memory } = this.#options;
+    memory.admit();
     const id = `batch_${ulid()}`;
     await ledger.create(newBatch(id, like));
     try {

@@ -65,12 +65,11 @@ async function results(options: BatchResultsOptions, exchange: Exchange): Promis
   const mediaType = preferredType(exchange.request.headers.accept, resultTypes);
   if (mediaType === undefined) throw notAcceptable();
   const { facts, resultStreams, stopping } = options;
-  const { follow, ...range } = wishOf(exchange.search, mediaType === jsonType);
+  const range = wishOf(exchange.search, mediaType === jsonType);
+  const { fromRow, prompt: follow } = range;
   const batch = await batchOf(exchange, options.ledger);
   const signal = AbortSignal.any([exchange.signal, stopping]);
-  const chunks = new FirstChunkAhead(
-    chunkResults(options, batch, { fromRow: range.fromRow, follow, signal }),
-  );
+  const chunks = new FirstChunkAhead(chunkResults(options, batch, { fromRow, follow, signal }));
   hold(exchange, resultStreams, () => chunks.end());
   // What is wrong shows before the status is out. Who follows is answered at once, however long the first row takes.
   if (!follow && exchange.request.method !== 'HEAD') await chunks.start();
@@ -83,7 +82,7 @@ async function results(options: BatchResultsOptions, exchange: Exchange): Promis
 
 const formats = { [jsonType]: 'json', 'application/x-ndjson': 'ndjson', 'text/csv': 'csv' } as const;
 
-function wishOf(search: string, paged: boolean): RowRange & { readonly follow: boolean } {
+function wishOf(search: string, paged: boolean): RowRange {
   const query = parseQuery(search, resultQuery);
   const followed = query.get('follow') ?? 'false';
   if (followed !== 'true' && followed !== 'false')
@@ -99,7 +98,7 @@ function wishOf(search: string, paged: boolean): RowRange & { readonly follow: b
   });
   const bounds = paged ? resultPage : { default: Number.POSITIVE_INFINITY, max: rowMax };
   const limit = integerOf(query, 'limit', { min: 1, ...bounds });
-  return { fromRow, limit, follow: followed === 'true' };
+  return { fromRow, limit, prompt: followed === 'true' };
 }
 
 async function events(options: BatchResultsOptions, exchange: Exchange): Promise<Answer | StreamedAnswer> {

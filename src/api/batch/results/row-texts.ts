@@ -7,6 +7,8 @@ export interface RowRange {
   readonly fromRow: number;
   /** Rows at most; may be Infinity. */
   readonly limit: number;
+  /** Hands on what there is whenever a chunk ends: the next one may be long in coming. */
+  readonly prompt: boolean;
 }
 
 /** One write to the socket: large enough that its own cost vanishes, small enough to wait in memory. */
@@ -23,7 +25,7 @@ const turnMsMax = 3;
 export async function* rowTexts(
   chunks: AsyncIterable<ChunkResult>,
   writer: RowWriter,
-  { fromRow, limit }: RowRange,
+  { fromRow, limit, prompt }: RowRange,
 ): AsyncGenerator<string, number> {
   let text = writer.head;
   let nextRow = fromRow;
@@ -50,10 +52,10 @@ export async function* rowTexts(
       await nextTurn();
       turnAtMs = performance.now();
     }
-    // The next chunk may be long in coming.
-    if (text !== '') yield text;
-    text = '';
     if (left === 0) break;
+    if (!prompt || text === '') continue;
+    yield text;
+    text = '';
   }
   if (text !== '') yield text;
   return nextRow;

@@ -4,18 +4,26 @@ import { join } from 'node:path';
 import { ulid } from 'ulid';
 import { BatchFeeds } from '../../../../src/api/batch/batch-feed.ts';
 import { BatchRetry } from '../../../../src/api/batch/batch-retry.ts';
+import { DeadLetterReplay } from '../../../../src/api/batch/dead-letter-replay.ts';
 import { PackedBatches } from '../../../../src/api/batch/packed-batches.ts';
 import { FactsOfBatches } from '../../../../src/api/batch/results/output-facts.ts';
 import { batchResultsRoutes } from '../../../../src/api/http/batch-results-routes.ts';
 import { batchRoutes } from '../../../../src/api/http/batch-routes.ts';
+import { deadLetterRoutes } from '../../../../src/api/http/dead-letter-routes.ts';
 import { parseKey } from '../../../../src/api/keys/key-format.ts';
 import { StreamPermits } from '../../../../src/api/stream-permits.ts';
 import { MillraceError } from '../../../../src/errors.ts';
 import type { NewBatch } from '../../../../src/queues/batch/batch.ts';
-import type { BatchLedger, ChunkStore } from '../../../../src/queues/batch/batch-ledger.ts';
+import type {
+  BatchLedger,
+  BatchWatcher,
+  ChunkStore,
+  DeadLetters,
+} from '../../../../src/queues/batch/batch-ledger.ts';
 import { encodeChunkInput, encodeChunkResult } from '../../../../src/queues/batch/chunk.ts';
 import { createRedisBatchWatcher } from '../../../../src/queues/batch/redis-batch-watcher.ts';
 import { createChunkStore } from '../../../../src/queues/batch/redis-chunk-store.ts';
+import { createRedisDeadLetters } from '../../../../src/queues/batch/redis-dead-letters.ts';
 import { FolderArtifactStore } from '../../../../src/registry/folder-artifact-store.ts';
 import type { ModelVersion } from '../../../../src/registry/model-version.ts';
 import { closeConnections, connect } from '../../../queues/builders.ts';
@@ -37,9 +45,12 @@ export interface BatchRig {
   readonly api: TestApi;
   readonly ledger: BatchLedger;
   readonly store: ChunkStore;
+  readonly letters: DeadLetters;
   readonly eventStreams: StreamPermits;
   readonly resultStreams: StreamPermits;
   readonly stopping: AbortController;
+  /** Watches that have not ended. */
+  watched(): number;
   /** Pools that were said to have something to do. */
   readonly fed: string[];
   /** Versions that there are. */
@@ -74,7 +85,16 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     artifacts,
     redisBytesMax: options.redisBytesMax ?? 1_000_000,
   });
-  const feeds = new BatchFeeds({ ledger, watcher, intervalMs: 20 });
+  let watched = 0;
+  const watch: BatchWatcher['watch'] = (id, onChange) => {
+    watched += 1;
+    const end = watcher.watch(id, onChange);
+    return () => {
+      watched -= 1;
+      end();
+    };
+  };
+  const feeds = new BatchFeeds({ ledger, watcher: { watch }, intervalMs: 20 });
   const versions = [wineVersion()];
   const resolve = (model: string, ref?: string): ModelVersion => {
     const found = versions.find((each) => each.model === model && each.version === ref);
@@ -86,11 +106,13 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
   const stopping = new AbortController();
   const resultStreams = new StreamPermits({ countMax: 100, perCallerMax: 100 });
   const eventStreams = new StreamPermits({ countMax: 100, perCallerMax: options.eventStreamsMax ?? 100 });
-  const packed = new PackedBatches({ ledger, store, feed });
+  const packed = new PackedBatches({ ledger, store, feed, memory: { admit: () => undefined } });
+  const letters = createRedisDeadLetters({ redis, keys, countMax: 1000 });
+  const replay = new DeadLetterReplay({ letters, packed, retentionMs: 60_000 });
   const shared = { ledger, store, feeds, nowMs: Date.now, feed };
   const api = await startTestApi({
     routes: [
-      ...batchRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed }) }),
+      ...batchRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed, openMax: 100 }) }),
       ...batchResultsRoutes({
         ...shared,
         facts: new FactsOfBatches({ resolve }),
@@ -98,6 +120,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
         eventStreams,
         stopping: stopping.signal,
       }),
+      ...deadLetterRoutes({ letters, replay, nowMs: Date.now }),
     ],
   });
   const key = await api.keyWith(['batch']);
@@ -107,9 +130,11 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     api,
     ledger,
     store,
+    letters,
     eventStreams,
     resultStreams,
     stopping,
+    watched: () => watched,
     fed,
     versions,
     key,
