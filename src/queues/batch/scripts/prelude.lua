@@ -145,7 +145,7 @@ local function finish(batch, status, failure)
   local expiresAt = now + batch.retentionMs
   call('HSET', batch.key, 'paused', '0', 'finishedAtMs', now, 'expiresAtMs', expiresAt, 'failure', failure)
   batch.paused = false
-  call('DEL', ofBatch(batch.id, 'waiting'))
+  call('UNLINK', ofBatch(batch.id, 'waiting'))
   for _, index in ipairs(call('SMEMBERS', ofBatch(batch.id, 'lane'))) do leaveLane(batch, index) end
   place(batch)
   -- What never ran is not run again: only failed rows are.

@@ -21,10 +21,10 @@ export interface LedgerRig {
 export const rowsPerChunk = 10;
 export const uploadLeaseMs = 30_000;
 
-export async function makeLedgerRig(url = redisUrl(), prefix = randomPrefix()): Promise<LedgerRig> {
+export async function makeLedgerRig(url = redisUrl(), leaseMs = uploadLeaseMs): Promise<LedgerRig> {
   const redis = await connect('command', url);
-  const keys = createRedisKeys(prefix);
-  const ledger = createRedisBatchLedger({ redis, keys, uploadLeaseMs });
+  const keys = createRedisKeys(randomPrefix());
+  const ledger = createRedisBatchLedger({ redis, keys, uploadLeaseMs: leaseMs });
   const upload: LedgerRig['upload'] = async (chunkCount, over) => {
     const batch = newBatch(over);
     await ledger.create(batch);
