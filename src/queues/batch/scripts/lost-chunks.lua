@@ -7,7 +7,12 @@ for _, member in ipairs(members) do
   local id, index, owner = string.match(member, '^([^.]+)%.(%d+)%.(.*)$')
   local batch = find(id)
   local chunk = batch and not isFinal[batch.status] and readChunk(id, index)
-  if chunk and not chunk.result then table.insert(lost, id .. '.' .. index)
-  else dropMember(pool, owner, member) end
+  if chunk and not chunk.result then
+    table.insert(lost, id .. '.' .. index)
+    -- The window may have grown since its owner left the line with it full.
+    place(batch)
+  else
+    dropMember(pool, owner, member)
+  end
 end
 return lost
