@@ -49,6 +49,8 @@ export interface BatchRig {
   readonly eventStreams: StreamPermits;
   readonly resultStreams: StreamPermits;
   readonly stopping: AbortController;
+  /** Chunks of results that were read. */
+  readCount(): number;
   /** Watches that have not ended. */
   watched(): number;
   /** Pools that were said to have something to do. */
@@ -85,6 +87,11 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     artifacts,
     redisBytesMax: options.redisBytesMax ?? 1_000_000,
   });
+  let readCount = 0;
+  const readResult: ChunkStore['readResult'] = (ref, place) => {
+    readCount += 1;
+    return store.readResult(ref, place);
+  };
   let watched = 0;
   const watch: BatchWatcher['watch'] = (id, onChange) => {
     watched += 1;
@@ -115,6 +122,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
       ...batchRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed, openMax: 100 }) }),
       ...batchResultsRoutes({
         ...shared,
+        store: { readResult },
         facts: new FactsOfBatches({ resolve }),
         resultStreams,
         eventStreams,
@@ -134,6 +142,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     eventStreams,
     resultStreams,
     stopping,
+    readCount: () => readCount,
     watched: () => watched,
     fed,
     versions,
