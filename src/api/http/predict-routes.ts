@@ -5,7 +5,7 @@ import { parseIdempotencyKey } from '../idempotency/idempotency-key.ts';
 import type { Idempotency } from '../idempotency/idempotency.ts';
 import type { PredictParser } from '../predict-request.ts';
 import { jsonAnswer, jsonType } from './answer.ts';
-import type { Answer } from './answer.ts';
+import type { Answer, StreamedAnswer } from './answer.ts';
 import type { BodyReader } from './body-reader.ts';
 import { reuseOf } from './cache-control.ts';
 import type { Exchange } from './exchange.ts';
@@ -20,7 +20,7 @@ export interface PredictRoutesOptions {
 
 /** The three ways to name a model; each translates HTTP and calls the data plane. */
 export function predictRoutes(options: PredictRoutesOptions): readonly Route[] {
-  const handler = (exchange: Exchange): Promise<Answer> => predict(options, exchange);
+  const handler = (exchange: Exchange): Promise<Answer | StreamedAnswer> => predict(options, exchange);
   const route = { method: 'POST', scope: 'predict', produces: jsonType, query: [], handler } as const;
   return [
     { ...route, template: '/api/v1/predict' },
@@ -29,7 +29,7 @@ export function predictRoutes(options: PredictRoutesOptions): readonly Route[] {
   ];
 }
 
-async function predict(options: PredictRoutesOptions, exchange: Exchange): Promise<Answer> {
+async function predict(options: PredictRoutesOptions, exchange: Exchange): Promise<Answer | StreamedAnswer> {
   const { dataPlane, bodyReader, parse } = options;
   const permit = dataPlane.admit(exchange.params[0], exchange.startedAtMs);
   try {
@@ -63,7 +63,7 @@ async function predictOnce(
   permit: Permit,
   call: PredictCall,
   key: string | readonly string[],
-): Promise<Answer> {
+): Promise<Answer | StreamedAnswer> {
   const { request, requestId, signal, principal } = exchange;
   const fingerprint = new Fingerprint('POST', request.url ?? '');
   fingerprint.add(call.text);

@@ -7,6 +7,8 @@ export type ClaimOutcome =
       readonly batchId: string;
       /** Somebody had it before and did not come to an end. */
       readonly takenOver: boolean;
+      /** As far as it is known by now. */
+      readonly bodyDigest: string | undefined;
     }
   | { readonly kind: 'held'; readonly leaseLeftMs: number }
   | { readonly kind: 'differs'; readonly what: 'target' | 'body' }
@@ -45,8 +47,13 @@ export interface Claims {
   claim(request: ClaimRequest): Promise<ClaimOutcome>;
   /** False when the lease ran out and somebody else has the key: then nothing was stored. Wakes who waits. */
   complete(entry: string, token: string, bodyDigest: string, answer: KeptAnswer): Promise<boolean>;
-  /** Forgets the claim, as if it had never been. Nothing when somebody else has it. Wakes who waits. */
-  release(entry: string, token: string): Promise<void>;
+  /** For whoever takes over. False when somebody else has the key: then nothing was stored. */
+  note(entry: string, token: string, what: 'batch' | 'digest', value: string): Promise<boolean>;
+  /**
+   * Gives the key back: nothing is left of the claim, or, with `keep`, what was noted of those before it. Nothing when
+   * somebody else has it. Wakes who waits.
+   */
+  release(entry: string, token: string, keep: boolean): Promise<void>;
   /** Of these claims, by entry; those that are somebody else's by now stay theirs. */
   renew(held: ReadonlyMap<string, string>): Promise<void>;
 }

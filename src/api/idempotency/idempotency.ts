@@ -2,7 +2,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { channels } from '../../channels.ts';
 import type { FaultEvent } from '../../channels.ts';
 import { MillraceError, toMillraceError } from '../../errors.ts';
-import type { Answer } from '../http/answer.ts';
+import type { Answer, StreamedAnswer } from '../http/answer.ts';
 import { errorAnswer, statusByCode } from '../http/error-handler.ts';
 import type { ClaimOutcome, Claims, KeptAnswer } from './claims.ts';
 import type { Doorbells } from './doorbells.ts';
@@ -31,11 +31,11 @@ export interface KeyedRequest {
   /** Id of the batch that it would make. */
   readonly batchId: string;
   /** Computes the answer. It must go on when the caller leaves: who asks again shall find what came out. */
-  run(turn: Turn): Promise<Answer>;
+  run(turn: Turn): Promise<Answer | StreamedAnswer>;
   /** Reads the rest of a streamed body into the fingerprint, without any effect. */
   readOn?(): Promise<void>;
   /** The answer to a batch that was made, where the first one was too large to be kept. */
-  recreate?(batchId: string): Promise<Answer>;
+  recreate?(batchId: string): Promise<Answer | StreamedAnswer>;
 }
 
 /** A request's right to compute the answer to its key. */
@@ -44,6 +44,13 @@ export interface Turn {
   readonly batchId: string;
   /** Whoever had the key before did not come to an end: the batch may be there. */
   readonly takenOver: boolean;
+  /** Whoever takes over is to find the batch under another id. Throws `service_unavailable` when somebody has. */
+  renameBatch(batchId: string): Promise<void>;
+  /**
+   * To be called when a streamed body has been read into the fingerprint, before its effect is final. Throws `conflict`
+   * when the one before had read another body.
+   */
+  bodyRead(): Promise<void>;
   /** To be called once the request has been found valid: an error that comes later is an answer like any other. */
   begin(): void;
 }
@@ -86,7 +93,7 @@ export class Idempotency {
    * work when this one is due; `service_unavailable` while Redis is out of reach: without it nobody knows what was
    * computed already.
    */
-  async around(request: KeyedRequest): Promise<Answer> {
+  async around(request: KeyedRequest): Promise<Answer | StreamedAnswer> {
     const { claims, doorbells } = this.#options;
     const { fingerprint, signal, dueMs } = request;
     const claim: HeldClaim = { entry: entryOf(request), token: randomUUID() };
@@ -128,22 +135,28 @@ export class Idempotency {
     this.#leases.close();
   }
 
-  async #compute(
-    request: KeyedRequest,
-    claim: HeldClaim,
-    { batchId, takenOver }: Claimed,
-  ): Promise<Computed> {
+  async #compute(request: KeyedRequest, claim: HeldClaim, claimed: Claimed): Promise<Computed> {
     let begun = false;
     this.#leases.hold(claim.entry, claim.token);
     try {
-      const answer = await request.run({ batchId, takenOver, begin: () => (begun = true) });
+      const answer = await request.run({
+        batchId: claimed.batchId,
+        takenOver: claimed.takenOver,
+        renameBatch: (batchId) => this.#note(claim, 'batch', batchId),
+        bodyRead: async () => {
+          const { body = '' } = request.fingerprint.end();
+          if (claimed.bodyDigest === undefined) await this.#note(claim, 'digest', body);
+          else if (claimed.bodyDigest !== body) throw usedOtherwise('body');
+        },
+        begin: () => (begun = true),
+      });
       return { answer, error: undefined };
     } catch (thrown) {
       const error = toMillraceError(thrown);
       const status = statusByCode[error.code];
       if (begun && status < 500 && !passing.has(status))
         return { answer: errorAnswer(error, request.requestId), error };
-      await this.#release(claim);
+      await this.#release(claim, claimed.takenOver);
       throw error;
     }
   }
@@ -158,11 +171,16 @@ export class Idempotency {
     }
   }
 
+  async #note({ entry, token }: HeldClaim, what: 'batch' | 'digest', value: string): Promise<void> {
+    if (await this.#options.claims.note(entry, token, what, value)) return;
+    throw new MillraceError('service_unavailable', 'Another request has taken over', { retryAfterS });
+  }
+
   /** Where it fails the lease runs out, a little later. */
-  async #release({ entry, token }: HeldClaim): Promise<void> {
+  async #release({ entry, token }: HeldClaim, keep: boolean): Promise<void> {
     this.#leases.drop(entry, token);
     try {
-      await this.#options.claims.release(entry, token);
+      await this.#options.claims.release(entry, token, keep);
     } catch (error) {
       const event: FaultEvent = { component: 'idempotency', message: 'A claim was not released', error };
       channels.fault.publish(event);
@@ -180,7 +198,7 @@ type Answered = Extract<ClaimOutcome, { readonly kind: 'answered' }>;
 
 /** `error`: what the answer was made of, for whoever computed it. */
 interface Computed {
-  readonly answer: Answer;
+  readonly answer: Answer | StreamedAnswer;
   readonly error: MillraceError | undefined;
 }
 
@@ -189,12 +207,15 @@ function entryOf({ principal, key }: KeyedRequest): string {
   return hash('sha256', `${principal} ${key}`, 'base64url');
 }
 
-function settle({ answer, error }: Computed): Answer {
+function settle({ answer, error }: Computed): Answer | StreamedAnswer {
   if (error !== undefined) throw error;
   return answer;
 }
 
-async function replayed(request: KeyedRequest, { answer, bodyDigest, batchId }: Answered): Promise<Answer> {
+async function replayed(
+  request: KeyedRequest,
+  { answer, bodyDigest, batchId }: Answered,
+): Promise<Answer | StreamedAnswer> {
   const { fingerprint } = request;
   if (fingerprint.body === undefined) await request.readOn?.();
   if (fingerprint.end().body !== bodyDigest) throw usedOtherwise('body');
@@ -207,11 +228,13 @@ async function replayed(request: KeyedRequest, { answer, bodyDigest, batchId }: 
 
 const replayedHeader = ['Idempotency-Replayed', 'true'] as const;
 
-function toKept({ status, headers, body }: Answer, bytesMax: number): KeptAnswer {
+function toKept(answer: Answer | StreamedAnswer, bytesMax: number): KeptAnswer {
+  const { status, headers } = answer;
   const kept: string[] = [];
   for (let i = 0; i < headers.length; i += 2)
     if (keptHeaders.has(headers[i]!.toLowerCase())) kept.push(headers[i]!, headers[i + 1]!);
-  const text = typeof body === 'string' ? body : Buffer.from(body).toString();
+  if ('pieces' in answer) return { status, headers: kept, body: null };
+  const text = typeof answer.body === 'string' ? answer.body : Buffer.from(answer.body).toString();
   return { status, headers: kept, body: Buffer.byteLength(text) <= bytesMax ? text : null };
 }
 

@@ -10,7 +10,7 @@ import type { ClaimOutcome, ClaimRequest, Claims, KeptAnswer } from './claims.ts
 
 /**
  * KEYS: 1 entry. ARGV: 1 token, 2 target, 3 digest or '', 4 batch id, 5 lease ms, 6 retention ms.
- * Returns one of: claimed, batch id, 1 if it was taken over · held, ms left · differs, target or body ·
+ * Returns one of: claimed, batch id, 1 if it was taken over, digest or '' · held, ms left · differs, target or body ·
  * answered, batch id, digest, status, headers, body or nil.
  */
 const claimScript = `
@@ -25,14 +25,15 @@ if holder and holder ~= ARGV[1] and tonumber(untilMs) > nowMs then
   return {'held', tonumber(untilMs) - nowMs}
 end
 if not target then
-  batch = ARGV[4]
+  batch, digest = ARGV[4], ARGV[3]
   redis.call('HSET', KEYS[1], 'target', ARGV[2], 'digest', ARGV[3], 'batch', batch)
 elseif digest == '' and ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[1], 'digest', ARGV[3])
+  digest = ARGV[3]
+  redis.call('HSET', KEYS[1], 'digest', digest)
 end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', nowMs + ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
-return {'claimed', batch, (holder and holder ~= ARGV[1]) and 1 or 0}`;
+return {'claimed', batch, (holder and holder ~= ARGV[1]) and 1 or 0, digest}`;
 
 /**
  * KEYS: 1 entry. ARGV: 1 token, 2 digest, 3 retention ms, 4 channel, 5 entry name, 6 status, 7 headers, 8 body if kept.
@@ -47,10 +48,16 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 1`;
 
-/** KEYS: 1 entry. ARGV: 1 token, 2 channel, 3 entry name. Returns nothing. */
+/** KEYS: 1 entry. ARGV: 1 token, 2 field, 3 value. Returns 1 when it was stored. */
+const noteScript = `
+if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return 1`;
+
+/** KEYS: 1 entry. ARGV: 1 token, 2 channel, 3 entry name, 4 `1` to keep what was noted. Returns nothing. */
 const releaseScript = `
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return end
-redis.call('DEL', KEYS[1])
+if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'until', 0) else redis.call('DEL', KEYS[1]) end
 redis.call('PUBLISH', ARGV[2], ARGV[3])`;
 
 /** KEYS: entries. ARGV: lease ms, then the token of each. Returns nothing. */
@@ -70,7 +77,7 @@ export interface RedisClaimsOptions {
 }
 
 type Reply =
-  | readonly ['claimed', batchId: string, takenOver: number]
+  | readonly ['claimed', batchId: string, takenOver: number, digest: string]
   | readonly ['held', leaseLeftMs: number]
   | readonly ['differs', what: 'target' | 'body']
   | readonly [
@@ -111,8 +118,13 @@ export class RedisClaims implements Claims {
     return stored === 1;
   }
 
-  async release(entry: string, token: string): Promise<void> {
-    await this.#run(releaseScript, [entry], [token, this.#options.keys.idempotencyChannel, entry]);
+  async note(entry: string, token: string, what: 'batch' | 'digest', value: string): Promise<boolean> {
+    return (await this.#run(noteScript, [entry], [token, what, value])) === 1;
+  }
+
+  async release(entry: string, token: string, keep: boolean): Promise<void> {
+    const args = [token, this.#options.keys.idempotencyChannel, entry, keep ? 1 : 0];
+    await this.#run(releaseScript, [entry], args);
   }
 
   async renew(held: ReadonlyMap<string, string>): Promise<void> {
@@ -141,7 +153,12 @@ export class RedisClaims implements Claims {
 function toOutcome(reply: Reply): ClaimOutcome {
   switch (reply[0]) {
     case 'claimed':
-      return { kind: 'claimed', batchId: reply[1], takenOver: reply[2] === 1 };
+      return {
+        kind: 'claimed',
+        batchId: reply[1],
+        takenOver: reply[2] === 1,
+        bodyDigest: reply[3] === '' ? undefined : reply[3],
+      };
     case 'held':
       return { kind: 'held', leaseLeftMs: reply[1] };
     case 'differs':

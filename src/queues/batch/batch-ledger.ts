@@ -118,6 +118,11 @@ export interface BatchLedger {
   /** Fails batches whose upload's lease has run out. Returns their ids. */
   failAbandoned(): Promise<readonly string[]>;
   /**
+   * Ends and expires a batch whose upload broke off before anybody was told of it: no list shows it, nobody hears of its
+   * end. Nothing when its upload is complete, or when it is gone.
+   */
+  discard(id: string): Promise<void>;
+  /**
    * Forgets batches past their expiry, at most `limit`; returns at most as many digests in the artifact store that are
    * nobody's any more, until they are said to be `removed`: none is left behind when the process ends in between.
    */

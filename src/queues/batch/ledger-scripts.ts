@@ -30,6 +30,7 @@ const names = [
   'lost-chunks',
   'reclaimed',
   'fail-abandoned',
+  'discard',
   'forget-expired',
   'removed',
   'begin',

@@ -136,10 +136,11 @@ function laneCalls(run: RunLedgerScript): Pick<BatchLedger, 'claim' | 'lostChunk
 function sweepCalls(
   run: RunLedgerScript,
   uploadLeaseMs: number,
-): Pick<BatchLedger, 'failAbandoned' | 'forgetExpired' | 'removed'> {
+): Pick<BatchLedger, 'failAbandoned' | 'discard' | 'forgetExpired' | 'removed'> {
   const failures = [brokenOff(uploadLeaseMs), stoodStill].map((failure) => JSON.stringify(failure));
   return {
     failAbandoned: async () => (await run('fail-abandoned', ...failures, sweptMax)) as string[],
+    discard: async (id) => void (await run('discard', id)),
     forgetExpired: async (limit) => (await run('forget-expired', limit)) as string[],
     removed: async (digests) => void (await run('removed', ...digests)),
   };

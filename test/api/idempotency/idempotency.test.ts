@@ -64,7 +64,7 @@ describe('requests with an idempotency key', () => {
   }
 
   function request(
-    run: (turn: Turn) => Promise<Answer>,
+    run: KeyedRequest['run'],
     over: Partial<KeyedRequest> & { readonly body?: string; readonly url?: string } = {},
   ): KeyedRequest {
     const { body = 'body', url = '/api/v1/predict', ...rest } = over;
@@ -81,6 +81,13 @@ describe('requests with an idempotency key', () => {
       run,
       ...rest,
     };
+  }
+
+  /** Its answer, which is not a streamed one. */
+  async function ask(idempotency: Idempotency, asked: KeyedRequest): Promise<Answer> {
+    const answer = await idempotency.around(asked);
+    if ('body' in answer) return answer;
+    throw new Error('expected an answer in one piece');
   }
 
   async function codeOf(answer: Promise<Answer>): Promise<string> {
@@ -100,7 +107,7 @@ describe('requests with an idempotency key', () => {
       return jsonAnswer(200, { runs }, ['X-Model-Version', '3', 'Server-Timing', 'total;dur=1']);
     };
     const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, n) => (n % 2 === 0 ? one : two).idempotency.around(request(run))),
+      Array.from({ length: 100 }, (_, n) => ask((n % 2 === 0 ? one : two).idempotency, request(run))),
     );
     expect(runs).to.equal(1);
     expect(new Set(answers.map(({ body }) => body))).to.deep.equal(new Set(['{"runs":1}']));
@@ -113,7 +120,7 @@ describe('requests with an idempotency key', () => {
     const { idempotency } = await start();
     const run = async () => jsonAnswer(200, 1);
     for (const principal of ['me', 'you'])
-      expect((await idempotency.around(request(run, { principal }))).headers).not.to.include(
+      expect((await ask(idempotency, request(run, { principal }))).headers).not.to.include(
         'Idempotency-Replayed',
       );
   });
@@ -121,16 +128,17 @@ describe('requests with an idempotency key', () => {
   it('are refused for another body or target', async () => {
     const { idempotency } = await start();
     const run = async () => jsonAnswer(200, 1);
-    await idempotency.around(request(run));
+    await ask(idempotency, request(run));
     for (const other of [{ body: 'other' }, { url: '/api/v1/batch' }, { url: '/api/v1/predict?x' }])
-      expect(await codeOf(idempotency.around(request(run, other)))).to.equal('conflict');
+      expect(await codeOf(ask(idempotency, request(run, other)))).to.equal('conflict');
   });
 
   it('wait until they are due, and are told to come again', async () => {
     const { idempotency } = await start();
     let answer: ((answer: Answer) => void) | undefined;
     const running = new Promise<void>((begun) => {
-      void idempotency.around(
+      void ask(
+        idempotency,
         request(() => {
           begun();
           return new Promise((resolve) => (answer = resolve));
@@ -138,12 +146,16 @@ describe('requests with an idempotency key', () => {
       );
     });
     await running;
-    const late = idempotency.around(
+    const late = ask(
+      idempotency,
       request(async () => jsonAnswer(500, 0), { dueMs: performance.now() + 20 }),
     );
     const error = await late.catch((thrown: MillraceError) => thrown);
     expect(error).to.include({ code: 'conflict', retryAfterS: 1 });
-    const waiting = idempotency.around(request(async () => jsonAnswer(500, 0)));
+    const waiting = ask(
+      idempotency,
+      request(async () => jsonAnswer(500, 0)),
+    );
     answer?.(jsonAnswer(200, 7));
     expect((await waiting).body).to.equal('7');
   });
@@ -157,7 +169,7 @@ describe('requests with an idempotency key', () => {
       return jsonAnswer(200, runs);
     };
     const outcomes = await Promise.all(
-      Array.from({ length: 5 }, () => codeOf(idempotency.around(request(run)))),
+      Array.from({ length: 5 }, () => codeOf(ask(idempotency, request(run)))),
     );
     expect(outcomes.toSorted()).to.deep.equal([
       '200',
@@ -185,8 +197,11 @@ describe('requests with an idempotency key', () => {
         if (begin) turn.begin();
         throw new MillraceError(code, 'no');
       });
-      expect(await codeOf(idempotency.around(failing))).to.equal(code);
-      const again = idempotency.around(request(async () => jsonAnswer(200, 1)));
+      expect(await codeOf(ask(idempotency, failing))).to.equal(code);
+      const again = ask(
+        idempotency,
+        request(async () => jsonAnswer(200, 1)),
+      );
       expect((await again).status).to.equal(kept ? (code === 'not_found' ? 404 : 400) : 200);
       if (kept) expect((await again).body).to.include('"req_1"');
     });
@@ -206,7 +221,8 @@ describe('requests with an idempotency key', () => {
     expect(turn).to.include({ batchId: 'batch_1', takenOver: false });
     dead.idempotency.close();
     const alive = await start();
-    const answer = await alive.idempotency.around(
+    const answer = await ask(
+      alive.idempotency,
       request(async ({ batchId, takenOver }) => jsonAnswer(200, { batchId, takenOver }), {
         batchId: 'batch_2',
       }),
@@ -219,7 +235,8 @@ describe('requests with an idempotency key', () => {
     let thaw: ((answer: Answer) => void) | undefined;
     let late: Promise<Answer> | undefined;
     await new Promise<void>((begun) => {
-      late = frozen.idempotency.around(
+      late = ask(
+        frozen.idempotency,
         request(() => {
           begun();
           return new Promise((resolve) => (thaw = resolve));
@@ -229,9 +246,14 @@ describe('requests with an idempotency key', () => {
     // As of a process that has stood still: nobody renews.
     frozen.idempotency.close();
     const other = await start();
-    expect((await other.idempotency.around(request(async () => jsonAnswer(200, 'second')))).body).to.equal(
-      '"second"',
-    );
+    expect(
+      (
+        await ask(
+          other.idempotency,
+          request(async () => jsonAnswer(200, 'second')),
+        )
+      ).body,
+    ).to.equal('"second"');
     thaw?.(jsonAnswer(200, 'first'));
     expect((await late!).body).to.equal('"second"');
   });
@@ -239,14 +261,23 @@ describe('requests with an idempotency key', () => {
   it('are answered once more where the answer is too large to be kept', async () => {
     const { idempotency } = await start();
     const large = request(async () => jsonAnswer(200, 'x'.repeat(2000)));
-    expect((await idempotency.around(large)).status).to.equal(200);
-    expect(await codeOf(idempotency.around(large))).to.equal('conflict');
-    const recreated = await idempotency.around({
+    expect((await ask(idempotency, large)).status).to.equal(200);
+    expect(await codeOf(ask(idempotency, large))).to.equal('conflict');
+    const recreated = await ask(idempotency, {
       ...large,
       recreate: async (batchId) => jsonAnswer(200, batchId),
     });
     expect(recreated.body).to.equal('"batch_1"');
     expect(recreated.headers).to.include('Idempotency-Replayed');
+  });
+
+  it('are made again where the answer was streamed', async () => {
+    const { idempotency } = await start();
+    const streamed = request(async () => ({ status: 200, headers: [], pieces: (async function* () {})() }), {
+      recreate: async (batchId) => jsonAnswer(200, batchId),
+    });
+    expect(await idempotency.around(streamed)).to.have.property('pieces');
+    expect((await ask(idempotency, streamed)).body).to.equal('"batch_1"');
   });
 
   it('whose body streams are compared at its end', async () => {
@@ -262,16 +293,42 @@ describe('requests with an idempotency key', () => {
         { fingerprint, readOn },
       );
     };
-    expect(await codeOf(idempotency.around(streamed('a')))).to.equal('202');
-    expect(await codeOf(idempotency.around(streamed('a')))).to.equal('202');
-    expect(await codeOf(idempotency.around(streamed('b')))).to.equal('conflict');
+    expect(await codeOf(ask(idempotency, streamed('a')))).to.equal('202');
+    expect(await codeOf(ask(idempotency, streamed('a')))).to.equal('202');
+    expect(await codeOf(ask(idempotency, streamed('b')))).to.equal('conflict');
+  });
+
+  it('whose body had been read before a crash are compared with it, and the next one may still be right', async () => {
+    const dead = await start({ lease_ms: 300 });
+    const alive = await start();
+    const streamed = (text: string, run?: (turn: Turn) => Promise<Answer>) => {
+      const fingerprint = new Fingerprint('POST', '/api/v1/batch');
+      const take = async (turn: Turn) => {
+        fingerprint.add(text);
+        await turn.bodyRead();
+        return run === undefined ? jsonAnswer(202, turn.batchId) : run(turn);
+      };
+      return request(take, { fingerprint });
+    };
+    await new Promise<void>((read) => {
+      const cut = streamed('a', async (turn) => {
+        await turn.renameBatch('batch_2');
+        read();
+        return new Promise(() => undefined);
+      });
+      void ask(dead.idempotency, cut);
+    });
+    dead.idempotency.close();
+    expect(await codeOf(ask(alive.idempotency, streamed('b')))).to.equal('conflict');
+    expect((await ask(alive.idempotency, streamed('a'))).body).to.equal('"batch_2"');
   });
 
   it('do not wait for a caller who left', async () => {
     const { idempotency } = await start();
     const leaving = new AbortController();
     const held = new Promise<void>((begun) => {
-      void idempotency.around(
+      void ask(
+        idempotency,
         request(() => {
           begun();
           return new Promise(() => undefined);
@@ -280,7 +337,10 @@ describe('requests with an idempotency key', () => {
     });
     await held;
     const waiting = codeOf(
-      idempotency.around(request(async () => jsonAnswer(200, 1), { signal: leaving.signal })),
+      ask(
+        idempotency,
+        request(async () => jsonAnswer(200, 1), { signal: leaving.signal }),
+      ),
     );
     leaving.abort();
     expect(await waiting).to.equal('conflict');
@@ -294,7 +354,7 @@ describe('requests with an idempotency key', () => {
       runs += 1;
       return jsonAnswer(200, 1);
     };
-    expect(await codeOf(idempotency.around(request(run)))).to.equal('service_unavailable');
+    expect(await codeOf(ask(idempotency, request(run)))).to.equal('service_unavailable');
     expect(runs).to.equal(0);
   });
 });

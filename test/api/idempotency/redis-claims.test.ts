@@ -35,7 +35,7 @@ describe('claims in Redis', () => {
     until(async () => (await claims.claim(second)).kind === 'claimed', AbortSignal.timeout(5000));
 
   it('go to whoever asks first; asking again is harmless', async () => {
-    const claimed = { kind: 'claimed', batchId: 'batch_1', takenOver: false };
+    const claimed = { kind: 'claimed', batchId: 'batch_1', takenOver: false, bodyDigest: 'b' };
     expect(await claims.claim(first)).to.deep.equal(claimed);
     expect(await claims.claim(first)).to.deep.equal(claimed);
     const held = await claims.claim(second);
@@ -92,10 +92,27 @@ describe('claims in Redis', () => {
     await leaseOver();
     expect(await claims.claim(second)).to.include({ kind: 'claimed', batchId: 'batch_1' });
     expect(await claims.complete('e', 'one', 'b', { ...answer, body: 'late' })).to.equal(false);
-    await claims.release('e', 'one');
+    await claims.release('e', 'one', false);
     await claims.renew(new Map([['e', 'one']]));
     expect(await claims.claim(first)).to.include({ kind: 'held' });
     expect(await claims.complete('e', 'two', 'b', answer)).to.equal(true);
+  });
+
+  it('hand on what was noted before a crash', async () => {
+    const streaming = { ...first, bodyDigest: undefined };
+    expect(await brief().claim(streaming)).to.include({ bodyDigest: undefined });
+    expect(await claims.note('e', 'one', 'batch', 'batch_9')).to.equal(true);
+    expect(await claims.note('e', 'one', 'digest', 'b')).to.equal(true);
+    await leaseOver();
+    const taken = { kind: 'claimed', batchId: 'batch_9', takenOver: true, bodyDigest: 'b' };
+    expect(await claims.claim({ ...streaming, token: 'two' })).to.include({
+      kind: 'claimed',
+      batchId: 'batch_9',
+    });
+    expect(await claims.note('e', 'one', 'batch', 'batch_10')).to.equal(false);
+    await claims.release('e', 'two', true);
+    expect(await claims.claim({ ...streaming, token: 'three' })).to.deep.equal(taken);
+    expect(await claims.claim({ ...second, token: 'four', bodyDigest: 'c' })).to.include({ kind: 'differs' });
   });
 
   it('say that they were taken over', async () => {
@@ -105,7 +122,12 @@ describe('claims in Redis', () => {
       if (outcome.kind === 'held') outcome = await claims.claim(second);
       return outcome.kind !== 'held';
     }, AbortSignal.timeout(5000));
-    expect(outcome).to.deep.equal({ kind: 'claimed', batchId: 'batch_1', takenOver: true });
+    expect(outcome).to.deep.equal({
+      kind: 'claimed',
+      batchId: 'batch_1',
+      takenOver: true,
+      bodyDigest: 'b',
+    });
   });
 
   it('live on while they are renewed', async () => {
@@ -117,7 +139,7 @@ describe('claims in Redis', () => {
 
   it('are forgotten when they are released', async () => {
     await claims.claim(first);
-    await claims.release('e', 'one');
+    await claims.release('e', 'one', false);
     expect(await redis.exists(keys.idempotency('e'))).to.equal(0);
     expect(await claims.claim({ ...second, bodyDigest: 'c' })).to.include({
       kind: 'claimed',

@@ -117,6 +117,30 @@ describe('RedisBatchLedger', () => {
     expect(await ledger.settle({ batchId: id, index: 1 }, outcomeOf(ref))).to.equal('gone');
   });
 
+  it('discards an upload that nobody heard of, and nothing else', async () => {
+    const { ledger } = rig;
+    const broken = await rig.upload(2);
+    const ref = { batchId: broken, index: 0 };
+    await ledger.discard(broken);
+    expect(await ledger.get(broken)).to.equal(undefined);
+    expect(await ledger.hasExpired(broken)).to.equal(true);
+    expect(await codeOf(ledger.addChunk(broken, chunkOf(2)))).to.equal('not_found');
+    expect(await ledger.begin(ref)).to.deep.equal({ kind: 'nothing', why: 'gone' });
+    expect(await ledger.settle(ref, outcomeOf(ref))).to.equal('gone');
+    const failed = await rig.upload(1);
+    await ledger.fail(failed, { code: 'request_timeout', message: '' });
+    await ledger.discard(failed);
+    const sealed = await rig.submit(1);
+    await ledger.discard(sealed);
+    await ledger.discard('batch_none');
+    expect((await ledger.list(null, null, 10)).batches.map(({ id }) => id)).to.deep.equal([sealed]);
+    expect(await ledger.endings(10)).to.deep.equal([]);
+    expect(await ledger.openCount('key:one')).to.equal(1);
+    expect(await ledger.claim('default', 10)).to.deep.equal([{ batchId: sealed, index: 0 }]);
+    await ledger.forgetExpired(10);
+    expect(await rig.redis.keys(`*${broken}*`)).to.deep.equal([`${rig.keys.batches}:${broken}:ended`]);
+  });
+
   it('says where a batch is none', async () => {
     const { ledger } = rig;
     const id = 'batch_none';
