@@ -14,7 +14,7 @@ const options = JSON.parse(process.argv[2] ?? '') as OpenLoopOptions;
  * More than the server has in flight when it sheds as it should, so that no request waits here; opened beforehand,
  * since connections that are made in a flood overflow the backlog of the server, and TCP then waits for a second.
  */
-const socketCount = 1024;
+const socketCount = 2048;
 /** Below the backlog of a Node server, 511. */
 const openingCount = 256;
 

@@ -18,6 +18,8 @@ export interface LoadOptions {
   readonly width: number;
   /** One fixed body again and again, so that every request but the first is a cache hit. */
   readonly repeat?: boolean;
+  /** Asks that nothing be kept, nor taken from what was kept. */
+  readonly uncached?: boolean;
 }
 
 export type LoadTool = 'wrk' | 'autocannon';
@@ -57,6 +59,7 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
         MILLRACE_BENCH_KEY: options.apiKey,
         MILLRACE_BENCH_WIDTH: String(options.width),
         MILLRACE_BENCH_REPEAT: options.repeat === true ? '1' : '0',
+        MILLRACE_BENCH_UNCACHED: options.uncached === true ? '1' : '0',
       },
     },
   );
@@ -74,7 +77,7 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
 }
 
 async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
-  const fixed = body(options.width);
+  const fixed = body(options.width, options.uncached);
   const result = await autocannon({
     url: options.url,
     method: 'POST',
@@ -85,7 +88,7 @@ async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
       {
         setupRequest: (request) => ({
           ...request,
-          body: options.repeat === true ? fixed : body(options.width),
+          body: options.repeat === true ? fixed : body(options.width, options.uncached),
         }),
       },
     ],
@@ -99,7 +102,10 @@ async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
 }
 
 /** A request body with `width` random numbers. */
-export function body(width: number): string {
+export function body(width: number, uncached = false): string {
   const inputs = Array.from({ length: width }, () => Number((Math.random() * 9).toFixed(4)));
-  return JSON.stringify({ inputs, parameters: { return_probability: true } });
+  return JSON.stringify({
+    inputs,
+    parameters: { return_probability: true, ...(uncached ? { cache: false } : {}) },
+  });
 }

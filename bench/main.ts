@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { freePort } from '../test/support/redis-server.ts';
+import { hopShares } from './hops.ts';
 import { findLoadTool, load } from './load.ts';
 import type { LoadResult, LoadTool } from './load.ts';
 import { openLoop } from './open-loop.ts';
@@ -10,7 +11,7 @@ import { writeReport } from './report.ts';
 import type { Row, Section } from './report.ts';
 import { spread } from './statistics.ts';
 import type { Spread } from './statistics.ts';
-import { fixture, startSystem } from './system.ts';
+import { fixture, startSystem, wastedRows } from './system.ts';
 import type { System } from './system.ts';
 
 const help = `npm run bench [-- --quick]    Measures the predict path against its yardsticks in one run.
@@ -47,6 +48,8 @@ async function bench(): Promise<void> {
       await oneAtATime(system),
       await overload(system),
     ];
+    await system.stop();
+    sections.push(await whereTimeGoes());
     if (!quick) writeReport(sections, tool);
     for (const section of sections) for (const row of section.rows) console.log(rowText(row));
   } finally {
@@ -60,6 +63,7 @@ interface Subject {
   readonly connections: number;
   readonly width?: number;
   readonly repeat?: boolean;
+  readonly uncached?: boolean;
 }
 
 /** One after the other, again and again, so that a slow minute of the machine meets both. */
@@ -117,10 +121,8 @@ async function throughput({ apiUrl, apiKey }: System, echoUrl: string, naiveUrl:
   rows.push(compare('predict / one job a request, 64 connections', naive, 4));
   const hits = await paired({ ...at(predict, 64), repeat: true }, { ...at(echoUrl, 64), repeat: true });
   rows.push(compare('cache hits / bare Express echo, 64 connections', hits, 0.8));
-  const large = await paired(at(wide, 64, 784), at(echoUrl, 64, 784));
-  rows.push(
-    compare('784→10, the same 256 bodies again and again (hits) / echo, 64 connections', large, null),
-  );
+  const large = await paired({ ...at(wide, 64, 784), uncached: true }, at(echoUrl, 64, 784));
+  rows.push(compare('784→10, every request a run / echo, 64 connections', large, null));
   return {
     title: 'Throughput of predict',
     notes: [
@@ -154,21 +156,53 @@ async function oneAtATime({ apiUrl, apiKey, redisUrl }: System): Promise<Section
 }
 
 /** Arrivals at a fixed rate, in shares of what 256 connections got through. */
-async function overload({ apiUrl, apiKey }: System): Promise<Section> {
+async function overload(system: System): Promise<Section> {
+  const { apiUrl, apiKey } = system;
   const url = `${apiUrl}/api/v1/predict`;
   const capacity = (await measure({ url, apiKey, connections: 256 }, seconds)).perSecond;
   const rows: Row[] = [];
   const notes = [
     `Latency counts from the instant at which a request was due. Capacity: ${Math.round(capacity)} requests/s (256 connections, closed loop). The generator shares the two cores.`,
   ];
+  const p99s: number[] = [];
+  const before = await wastedRows(system);
   for (const share of [0.5, 0.8, 1, 1.5]) {
     const result = await openLoop({ url, apiKey, perSecond: capacity * share, seconds, width: 5 });
+    p99s.push(result.p99Ms);
     rows.push(plain(`p99 at ${share * 100} % of capacity`, 'ms', result.p99Ms));
     notes.push(
-      `At ${share * 100} %: ${Math.round(result.acceptedPerSecond)} answered a second, p50 ${result.p50Ms.toFixed(1)} ms, p99.9 ${result.p999Ms.toFixed(1)} ms, ${(result.refusedShare * 100).toFixed(1)} % refused with 503 (${result.withoutRetryAfter} without Retry-After), ${result.failed} failed otherwise.`,
+      `At ${share * 100} %: ${Math.round(result.acceptedPerSecond)} answered a second, p50 ${result.p50Ms.toFixed(1)} ms, p99.9 ${result.p999Ms.toFixed(1)} ms, ${(result.refusedShare * 100).toFixed(1)} % refused with 503 (${result.withoutRetryAfter} without Retry-After) with a p99 of ${result.refusedP99Ms.toFixed(1)} ms, ${result.failed} failed otherwise.`,
     );
   }
+  const after = await wastedRows(system);
+  const wasted = (100 * (after.wasted - before.wasted)) / Math.max(1, after.run - before.run);
+  const [, at80 = 0, , at150 = 0] = p99s;
+  rows.push({
+    ...plain('p99 at 150 % / p99 at 80 %', '', at150 / at80),
+    target: '≤ 2',
+    reached: at150 / at80 <= 2,
+  });
+  rows.push({ ...plain('rows that were run for nobody', '%', wasted), target: '< 1 %', reached: wasted < 1 });
   return { title: 'Open loop', notes, rows };
+}
+
+/** A system of its own, since profiling costs about a tenth. */
+async function whereTimeGoes(): Promise<Section> {
+  const system = await startSystem({}, { profiled: true });
+  const warmS = 2;
+  const subject = { url: `${system.apiUrl}/api/v1/predict`, apiKey: system.apiKey, connections: 64 };
+  await measure(subject, seconds + warmS);
+  await system.stop({ keepFolder: true });
+  const rows: Row[] = [];
+  for (const name of ['api', 'worker'] as const)
+    for (const { hop, share } of await hopShares(system.profileFolder(name), warmS))
+      if (share >= 0.01) rows.push(plain(`${name}: ${hop}`, '% of its busy time', share * 100));
+  await system.removeFolder();
+  return {
+    title: 'Where the time goes',
+    notes: ['From CPU profiles at 64 connections, cache misses. Native code counts for whoever called it.'],
+    rows,
+  };
 }
 
 function plain(name: string, unit: string, value: number): Row {

@@ -18,17 +18,26 @@ export interface System {
   readonly apiKey: string;
   readonly redisUrl: string;
   readonly folder: string;
+  /** Bases of the admin servers. */
+  readonly adminUrls: { readonly api: string; readonly worker: string };
+  /** Where a profiled process leaves its CPU profile when it stops. */
+  profileFolder(name: 'api' | 'worker'): string;
   readonly api: Subject;
   readonly worker: Subject;
   /** A yardstick process, once it answers on `port`. */
   subject(script: string, args: readonly string[]): Promise<Subject>;
-  stop(): Promise<void>;
+  /** Once; without effect after that. */
+  stop(options?: { readonly keepFolder: boolean }): Promise<void>;
+  removeFolder(): Promise<void>;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 export const fixture = (name: string): string => join(root, 'test', 'fixtures', 'models', name);
 
-export async function startSystem(env: Readonly<Record<string, string>> = {}): Promise<System> {
+export async function startSystem(
+  env: Readonly<Record<string, string>> = {},
+  { profiled = false } = {},
+): Promise<System> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
   const redis = await startRedis();
   const { settings } = loadSettings({});
@@ -36,16 +45,21 @@ export async function startSystem(env: Readonly<Record<string, string>> = {}): P
   await setUp({ home: folder, samples, limits: settings.registry });
   const apiKey = await limitedKey(folder);
   const port = await freePort();
+  const [apiAdmin, workerAdmin] = [await freePort(), await freePort()];
   const common = {
     MILLRACE_HOME: folder,
     MILLRACE_REDIS_URL: redis.url,
     MILLRACE_PORT: String(port),
-    MILLRACE_API_ADMIN_PORT: String(await freePort()),
-    MILLRACE_WORKER_ADMIN_PORT: String(await freePort()),
+    MILLRACE_API_ADMIN_PORT: String(apiAdmin),
+    MILLRACE_WORKER_ADMIN_PORT: String(workerAdmin),
     ...env,
   };
-  const start = (name: string, script: string): Subject =>
-    startSubject({ name, command: process.execPath, args: [join(root, script)], env: common, folder });
+  const profileFolder = (name: string): string => join(folder, `profile-${name}`);
+  const start = (name: string, script: string): Subject => {
+    const flags = profiled ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder(name)}`] : [];
+    const args = [...flags, join(root, script)];
+    return startSubject({ name, command: process.execPath, args, env: common, folder });
+  };
   const worker = start('worker', 'src/workers/main.ts');
   const api = start('api', 'src/api/main.ts');
   const apiUrl = `http://127.0.0.1:${port}`;
@@ -55,7 +69,12 @@ export async function startSystem(env: Readonly<Record<string, string>> = {}): P
     body: '{"inputs":[1.5,2.0,3.1,4.2,5.0]}',
   });
   const subjects: Subject[] = [];
+  const removeFolder = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  let stopped = false;
   return {
+    adminUrls: { api: `http://127.0.0.1:${apiAdmin}`, worker: `http://127.0.0.1:${workerAdmin}` },
+    profileFolder,
+    removeFolder,
     apiUrl,
     apiKey,
     redisUrl: redis.url,
@@ -69,14 +88,32 @@ export async function startSystem(env: Readonly<Record<string, string>> = {}): P
       subjects.push(subject);
       return subject;
     },
-    stop: async () => {
+    stop: async ({ keepFolder } = { keepFolder: false }) => {
+      if (stopped) return;
+      stopped = true;
       await Promise.all(subjects.map((subject) => subject.stop()));
       await api.stop();
       await worker.stop();
       await redis.stop();
-      await rm(folder, { recursive: true, force: true });
+      if (!keepFolder) await removeFolder();
     },
   };
+}
+
+/** Rows that workers have run, and those among them whose caller had no more use for the result. */
+export async function wastedRows({ adminUrls }: System): Promise<{ run: number; wasted: number }> {
+  const [api, worker] = await Promise.all(
+    [adminUrls.api, adminUrls.worker].map(async (url) => (await fetch(`${url}/metrics`)).text()),
+  );
+  const run = sum(worker as string, /^millrace_run_rows_total\{.*\} (\d+)/gm);
+  const inVain =
+    sum(worker as string, /^millrace_expired_total\{.*stage="publish".*\} (\d+)/gm) +
+    sum(api as string, /^millrace_expired_total\{.*stage="result".*\} (\d+)/gm);
+  return { run, wasted: inVain };
+}
+
+function sum(metrics: string, sample: RegExp): number {
+  return [...metrics.matchAll(sample)].reduce((total, [, value]) => total + Number(value), 0);
 }
 
 /** With a limit that is never met, so that the limiter has its work; the development key has none. */

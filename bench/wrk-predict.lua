@@ -1,10 +1,12 @@
 -- Random inputs, so that every request is different; prints one JSON line at the end.
--- Environment: MILLRACE_BENCH_KEY, MILLRACE_BENCH_WIDTH (numbers an instance), MILLRACE_BENCH_REPEAT=1 (one fixed body).
+-- Environment: MILLRACE_BENCH_KEY, MILLRACE_BENCH_WIDTH (numbers an instance), MILLRACE_BENCH_REPEAT=1 (one fixed body),
+-- MILLRACE_BENCH_UNCACHED=1 (the cache is left out).
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
 wrk.headers["x-api-key"] = os.getenv("MILLRACE_BENCH_KEY")
 
 local width = tonumber(os.getenv("MILLRACE_BENCH_WIDTH") or "5")
+local parameters = os.getenv("MILLRACE_BENCH_UNCACHED") == "1" and '{"return_probability":true,"cache":false}' or '{"return_probability":true}'
 local bodies = {}
 local next_body = 0
 local seeded = 0
@@ -12,7 +14,7 @@ local seeded = 0
 local function instance()
   local numbers = {}
   for i = 1, width do numbers[i] = string.format("%.4f", math.random() * 9) end
-  return '{"inputs":[' .. table.concat(numbers, ",") .. '],"parameters":{"return_probability":true}}'
+  return '{"inputs":[' .. table.concat(numbers, ",") .. '],"parameters":' .. parameters .. '}'
 end
 
 function setup(thread)

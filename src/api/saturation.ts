@@ -11,6 +11,11 @@ export interface SaturationOptions {
 
 /** Long enough to mean something, short enough that a flood is met within a few turns. */
 const windowMs = 50;
+/**
+ * A burst of a thousand requests keeps an idle process busy for some 50 ms and is better served than refused; what lasts
+ * for three windows is no burst.
+ */
+const busyWindowsMin = 3;
 /** Share of its time for which an event loop can be busy and still meet every arrival at once. */
 const busyShare = 0.95;
 
@@ -24,6 +29,7 @@ export class Saturation {
   #since: EventLoopUtilization;
   #sinceMs = 0;
   #answered = 0;
+  #busyWindows = 0;
   #limit = Number.POSITIVE_INFINITY;
 
   constructor(options: SaturationOptions) {
@@ -47,8 +53,10 @@ export class Saturation {
     const { utilization, inFlightMin, delayMsMax } = this.#options;
     const now = utilization();
     const isBusy = utilization(now, this.#since).utilization >= busyShare;
+    this.#busyWindows = isBusy ? this.#busyWindows + 1 : 0;
     const within = (this.#answered / elapsedMs) * delayMsMax;
-    this.#limit = isBusy ? Math.max(inFlightMin, within) : Number.POSITIVE_INFINITY;
+    this.#limit =
+      this.#busyWindows >= busyWindowsMin ? Math.max(inFlightMin, within) : Number.POSITIVE_INFINITY;
     this.#since = now;
     this.#sinceMs = nowMs;
     this.#answered = 0;
