@@ -25,6 +25,15 @@ describe('lanes', () => {
       keys.workers,
       keys.worker('w'),
       keys.workerChannel,
+      keys.batches,
+      keys.batchChannel('b'),
+      keys.batchEndings,
+      keys.openBatches('o'),
+      keys.batchPools,
+      keys.batchInputs('b'),
+      keys.batchResults('b'),
+      keys.batchSweep,
+      keys.deadLetter('l'),
     ];
     for (const name of names) expect(name).to.match(/^\{millrace\}/);
   });

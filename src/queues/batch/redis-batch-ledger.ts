@@ -22,6 +22,8 @@ export interface RedisBatchLedgerOptions {
 const sweptMax = 100;
 /** Most batches of a page. */
 const pageMax = 100;
+/** Most chunks that are told of in one script: each is one call. */
+const chunksMax = 1_000;
 
 /**
  * BatchLedger as Lua in ./scripts/: each change is one script, so it happens whole or not at all, whoever else is at
@@ -101,7 +103,7 @@ function readCalls(
       return { batches: records.map(recordOf), next: next === '' ? null : next };
     },
     chunks: async (id, from, limit) => {
-      const texts = present(await run('chunks', id, from, limit)) as string[];
+      const texts = present(await run('chunks', id, from, Math.min(limit, chunksMax))) as string[];
       return texts.map((text, offset) => storedChunkOf(from + offset, text));
     },
     chunkOfRow: async (id, row) => {

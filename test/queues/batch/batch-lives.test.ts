@@ -181,6 +181,22 @@ describe('a ledger whose Redis forgets', () => {
     await server.stop();
   });
 
+  it('ends what was accepted, and what is cancelled, when it is full; it takes nothing new', async () => {
+    const server = await startRedis();
+    const { ledger, redis, submit, upload } = await makeLedgerRig(server.url, 1);
+    const [finished, cancelled, abandoned] = [await submit(1), await submit(1), await upload(1)];
+    const [first] = await ledger.claim('default', 1);
+    await redis.config('SET', 'maxmemory', '1');
+    expect(await codeOf(ledger.create(newBatch()))).to.equal('service_unavailable');
+    expect(await codeOf(ledger.addChunk(abandoned, chunkOf(1)))).to.equal('service_unavailable');
+    expect((await ledger.begin(first!)).kind).to.equal('run');
+    expect(await ledger.settle(first!, outcomeOf(first!))).to.equal('settled');
+    expect(await ledger.get(finished)).to.include({ status: 'completed' });
+    expect(await ledger.cancel(cancelled)).to.include({ status: 'cancelled' });
+    await untilTrue(async () => (await ledger.failAbandoned()).includes(abandoned));
+    await server.stop();
+  });
+
   it('is out of reach without it, and has it all after a restart', async () => {
     const server = await startRedis(['--appendfsync', 'always']);
     const { ledger, redis, submit } = await makeLedgerRig(server.url);

@@ -141,6 +141,8 @@ end
 
 -- Takes the batch to a final status and all that waits for it out of every line. `failure`: JSON or ''.
 local function finish(batch, status, failure)
+  -- First what takes no memory: a Redis that is full refuses a script only its first write. An end makes room.
+  closeLease(batch.id, batch.pool, batch.owner)
   setStatus(batch, status)
   local expiresAt = now + batch.retentionMs
   call('HSET', batch.key, 'paused', '0', 'finishedAtMs', now, 'expiresAtMs', expiresAt, 'failure', failure)
@@ -150,7 +152,6 @@ local function finish(batch, status, failure)
   place(batch)
   -- What never ran is not run again: only failed rows are.
   if batch.rowsRetryable == 0 then call('UNLINK', ofBatch(batch.id, 'inputs')) end
-  closeLease(batch.id, batch.pool, batch.owner)
   call('ZADD', root .. ':expiring', expiresAt, batch.id .. ':' .. batch.owner)
   call('ZADD', root .. ':endings', now, batch.id)
   call('SET', ofBatch(batch.id, 'ended'), '', 'PX', batch.retentionMs + nameKeptMs)

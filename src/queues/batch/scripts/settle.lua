@@ -8,6 +8,9 @@ if chunk.result then return 'duplicate' end
 if isFinal[batch.status] then return 'final' end
 local succeeded, failed, retryable = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if succeeded + failed ~= chunk.rows or retryable > failed then return 'mismatch' end
+-- First what takes no memory: a Redis that is full refuses a script only its first write. What was accepted can end.
+leaveLane(batch, index)
+if call('ZREM', ofBatch(id, 'waiting'), index) == 1 then place(batch) end
 if batch.status == 'queued' then
   setStatus(batch, 'running')
   call('HSET', batch.key, 'startedAtMs', now)
@@ -16,8 +19,6 @@ chunk.result = ARGV[3]
 if chunk.result == 'redis' then storeBytes(batch, 'results', index, ARGV[4]) end
 if retryable == 0 then dropInput(batch, index, chunk) end
 settleChunk(batch, index, chunk, succeeded, failed, retryable)
-if call('ZREM', ofBatch(id, 'waiting'), index) == 1 then place(batch) end
-leaveLane(batch, index)
 keepOpen(batch)
 finishIfDone(batch)
 changed(batch)
