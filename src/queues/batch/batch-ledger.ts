@@ -131,7 +131,7 @@ export interface BatchLedger {
 
   /** For the worker that took a chunk. The first begun chunk takes the batch to `running`. */
   begin(ref: ChunkRef): Promise<ChunkWork>;
-  /** Whether the batch still wants its chunks run: asked between the runs of one chunk. */
+  /** Whether the batch still wants its chunks run, paused or not: asked between the runs of one chunk. */
   wanted(id: string): Promise<boolean>;
   settle(ref: ChunkRef, outcome: ChunkOutcome): Promise<Settled>;
 

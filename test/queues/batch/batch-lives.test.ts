@@ -93,6 +93,20 @@ describe('how long batches are kept', () => {
     expect(await ledger.get(id)).to.include({ revision: 2 });
   });
 
+  it('keeps no upload for the work that goes on in it', async () => {
+    const { ledger, redis, keys, upload } = await makeLedgerRig();
+    const id = await upload(2);
+    const leases = `${keys.batches}:leases`;
+    // Long ago.
+    await redis.zadd(leases, 'XX', 1, `${id}:default:key:one`);
+    const [first, second] = await ledger.claim('default', 2);
+    await ledger.begin(first!);
+    await ledger.settle(first!, outcomeOf(first!));
+    await ledger.pause(id);
+    await ledger.begin(second!);
+    expect(await ledger.failAbandoned()).to.deep.equal([id]);
+  });
+
   it('fails a batch that stood still for a week', async () => {
     const { ledger, redis, keys, submit } = await makeLedgerRig();
     const id = await submit(1);

@@ -7,6 +7,7 @@ import { createChunkStore } from '../../../src/queues/batch/redis-chunk-store.ts
 import { closeConnections } from '../builders.ts';
 import { chunkOf, makeLedgerRig, newBatch } from './support/ledger-rig.ts';
 import type { LedgerRig } from './support/ledger-rig.ts';
+import { expectSoundLedger } from './support/ledger-invariants.ts';
 import { noArtifacts } from './support/no-artifacts.ts';
 
 /**
@@ -142,6 +143,7 @@ describe('ledger, any interleaving of two workers', () => {
       else await rig.ledger[each.kind](run.id);
       // oxlint-enable no-await-in-loop
     }
+    await expectSoundLedger(rig);
   };
   /** What the ledger shows is what was answered `settled`, each once, in order. */
   const check = async (run: Run): Promise<void> => {

@@ -23,6 +23,6 @@ else
   if chunk.result == 'redis' then storeBytes(batch, 'results', index, ARGV[9]) end
   settleChunk(batch, index, chunk, 0, refused, 0)
 end
-keepOpen(batch)
+renewLease(batch)
 changed(batch)
 return 'added'

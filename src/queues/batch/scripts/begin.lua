@@ -9,7 +9,7 @@ if chunk.result then return 'done' end
 if batch.paused then
   call('ZADD', ofBatch(id, 'waiting'), index, index)
   leaveLane(batch, index)
-  keepOpen(batch)
+  workedOn(batch)
   return 'paused'
 end
 -- It is in the lane whatever the ledger knew of that: Redis may have come back without its last moments.

@@ -13,5 +13,5 @@ end
 call('SADD', root .. ':open:' .. owner, id)
 call('HINCRBY', root .. ':pools', pool, 1)
 local batch = find(id)
-keepOpen(batch)
+renewLease(batch)
 changed(batch)

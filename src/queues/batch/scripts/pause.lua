@@ -8,7 +8,7 @@ if batch.paused ~= paused then
   batch.paused = paused
   call('HSET', batch.key, 'paused', ARGV[2])
   place(batch)
-  keepOpen(batch)
+  workedOn(batch)
   changed(batch)
 end
 return call('HGETALL', batch.key)

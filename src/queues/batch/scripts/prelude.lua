@@ -121,16 +121,23 @@ end
 -- No `:` in an id or a pool.
 local function leaseMember(batch) return batch.id .. ':' .. batch.pool .. ':' .. batch.owner end
 
--- Something got on: an upload has its lease from now, a batch that runs the time it may stand still.
-local function keepOpen(batch)
-  local leaseMs = batch.sealed and idleMsMax or uploadLeaseMs
-  call('ZADD', root .. ':leases', now + leaseMs, leaseMember(batch))
-  local ttl = leaseMs + graceMs
+-- Lengthens the lives of the batch's keys: its lease and the sweeper's time to end it in order.
+local function keepKeys(batch)
+  local ttl = (batch.sealed and idleMsMax or uploadLeaseMs) + graceMs
   keep(batch.key, ttl)
   for _, part in ipairs(parts) do keep(ofBatch(batch.id, part), ttl) end
-  keep(root .. ':leases', openMsMax)
-  keep(root .. ':pools', openMsMax)
-  keep(root .. ':open:' .. batch.owner, openMsMax)
+end
+
+-- An upload has its lease from now, a batch that is complete the time that it may stand still.
+local function renewLease(batch)
+  call('ZADD', root .. ':leases', now + (batch.sealed and idleMsMax or uploadLeaseMs), leaseMember(batch))
+  for _, key in ipairs({ ':leases', ':pools', ':open:' .. batch.owner }) do keep(root .. key, openMsMax) end
+  keepKeys(batch)
+end
+
+-- Work got on. That keeps no upload open: only what arrives does.
+local function workedOn(batch)
+  if batch.sealed then renewLease(batch) else keepKeys(batch) end
 end
 
 local function closeLease(id, pool, owner)

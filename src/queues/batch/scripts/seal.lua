@@ -5,7 +5,7 @@ if not isFinal[batch.status] and not batch.sealed then
   if call('HGET', batch.key, 'rowsReceived') ~= ARGV[2] then return 'mismatch' end
   call('HSET', batch.key, 'rowsTotal', ARGV[2])
   batch.sealed = true
-  keepOpen(batch)
+  renewLease(batch)
   finishIfDone(batch)
   changed(batch)
 end

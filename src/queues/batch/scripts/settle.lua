@@ -19,7 +19,7 @@ chunk.result = ARGV[3]
 if chunk.result == 'redis' then storeBytes(batch, 'results', index, ARGV[4]) end
 if retryable == 0 then dropInput(batch, index, chunk) end
 settleChunk(batch, index, chunk, succeeded, failed, retryable)
-keepOpen(batch)
+workedOn(batch)
 finishIfDone(batch)
 changed(batch)
 return 'settled'

@@ -2,5 +2,5 @@
 local batch = find(ARGV[1])
 if not batch then return 'gone' end
 if isFinal[batch.status] then return 'final' end
-keepOpen(batch)
+renewLease(batch)
 return 'kept'
