@@ -14,6 +14,7 @@ export const channels = {
   cache: channel('millrace.cache'),
   versionFault: channel('millrace.version_fault'),
   limit: channel('millrace.limit'),
+  idempotency: channel('millrace.idempotency'),
   webhook: channel('millrace.webhook'),
   fault: channel('millrace.fault'),
   notice: channel('millrace.notice'),
@@ -159,6 +160,14 @@ export interface VersionFaultEvent {
 export type LimitEvent =
   | { readonly change: 'refused'; readonly rateClass: string }
   | { readonly change: 'leased' | 'lost' };
+
+/**
+ * API side: what became of a request with an idempotency key. `taken_over` is a computation too, after one that did not
+ * come to its end; `refused` is 409: another request under the key, or one that is still at work.
+ */
+export interface IdempotencyEvent {
+  readonly outcome: 'computed' | 'taken_over' | 'replayed' | 'refused';
+}
 
 /** API side: an attempt to call a webhook ended; `given_up` when it was the last, `failed` when another one follows. */
 export interface WebhookEvent {

@@ -18,6 +18,7 @@ export interface MetricDefinition {
     | 'host'
     | 'versionFault'
     | 'limit'
+    | 'idempotency'
     | 'webhook'
     | 'fault'
     | 'pull';
@@ -264,6 +265,12 @@ export const metricTable = {
     help: 'Sessions held: model versions that are loaded, summed over hosts.',
     labels: [],
     source: 'host',
+  },
+  millrace_keyed_requests_total: {
+    type: 'counter',
+    help: 'Requests with an Idempotency-Key: computed, taken_over (computed after one that broke off), replayed, refused with 409.',
+    labels: ['outcome'],
+    source: 'idempotency',
   },
   millrace_webhook_attempts_total: {
     type: 'counter',

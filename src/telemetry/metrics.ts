@@ -8,6 +8,7 @@ import type {
   DropEvent,
   FaultEvent,
   HostEvent,
+  IdempotencyEvent,
   JobEvent,
   LimitEvent,
   RequestEvent,
@@ -52,6 +53,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
     subscribe(channels.limit, limitRecorder(table)),
+    subscribe(channels.idempotency, idempotencyRecorder(table)),
     subscribe(channels.webhook, webhookRecorder(table)),
     subscribe(channels.fault, faultRecorder(table)),
   ];
@@ -300,6 +302,11 @@ function limitRecorder(table: Table): (event: LimitEvent) => void {
     if (event.change === 'refused') refused(event.rateClass).add(1);
     else trips(event.change).add(1);
   };
+}
+
+function idempotencyRecorder(table: Table): (event: IdempotencyEvent) => void {
+  const outcomes = memo((outcome) => table.millrace_keyed_requests_total.labels(outcome));
+  return (event) => outcomes(event.outcome).add(1);
 }
 
 function webhookRecorder(table: Table): (event: WebhookEvent) => void {

@@ -38,6 +38,10 @@ describe('predictions with an idempotency key, with two API processes', () => {
     expect(outputOf(answers[0]!)).to.deep.equal([22]);
     expect(answers.filter(isReplayed)).to.have.length(99);
     expect(await runsOf('nonce')).to.equal(1);
+    const apis = await Promise.all(stack().apis.map((api) => scrape(api)));
+    const counted = (outcome: string) =>
+      apis.reduce((sum, api) => sum + api.sum('millrace_keyed_requests_total', { outcome }), 0);
+    expect(['computed', 'replayed', 'taken_over', 'refused'].map(counted)).to.deep.equal([1, 99, 0, 0]);
   });
 
   it('are 409 with another body, path or query, and 400 with a bad key', async () => {

@@ -1,6 +1,6 @@
 import { hash, randomUUID } from 'node:crypto';
 import { channels } from '../../channels.ts';
-import type { FaultEvent } from '../../channels.ts';
+import type { FaultEvent, IdempotencyEvent } from '../../channels.ts';
 import { MillraceError, toMillraceError } from '../../errors.ts';
 import type { Answer, StreamedAnswer } from '../http/answer.ts';
 import { errorAnswer, statusByCode } from '../http/error-handler.ts';
@@ -47,8 +47,8 @@ export interface Turn {
   /** Whoever takes over is to find the batch under another id. Throws `service_unavailable` when somebody has. */
   renameBatch(batchId: string): Promise<void>;
   /**
-   * To be called when a streamed body has been read into the fingerprint, before its effect is final. Throws `conflict`
-   * when the one before had read another body.
+   * To be called when a streamed body has been read into the fingerprint, before its effect is final: whoever comes next
+   * looks for the batch first, whatever fails from there on. Throws `conflict` when the one before had read another body.
    */
   bodyRead(): Promise<void>;
   /** To be called once the request has been found valid: an error that comes later is an answer like any other. */
@@ -136,7 +136,9 @@ export class Idempotency {
   }
 
   async #compute(request: KeyedRequest, claim: HeldClaim, claimed: Claimed): Promise<Computed> {
+    publish(claimed.takenOver ? 'taken_over' : 'computed');
     let begun = false;
+    let mayBeThere = claimed.takenOver;
     this.#leases.hold(claim.entry, claim.token);
     try {
       const answer = await request.run({
@@ -145,6 +147,7 @@ export class Idempotency {
         renameBatch: (batchId) => this.#note(claim, 'batch', batchId),
         bodyRead: async () => {
           const { body = '' } = request.fingerprint.end();
+          mayBeThere = true;
           if (claimed.bodyDigest === undefined) await this.#note(claim, 'digest', body);
           else if (claimed.bodyDigest !== body) throw usedOtherwise('body');
         },
@@ -156,7 +159,7 @@ export class Idempotency {
       const status = statusByCode[error.code];
       if (begun && status < 500 && !passing.has(status))
         return { answer: errorAnswer(error, request.requestId), error };
-      await this.#release(claim, claimed.takenOver);
+      await this.#release(claim, mayBeThere);
       throw error;
     }
   }
@@ -220,6 +223,7 @@ async function replayed(
   if (fingerprint.body === undefined) await request.readOn?.();
   if (fingerprint.end().body !== bodyDigest) throw usedOtherwise('body');
   const { status, headers, body } = answer;
+  publish('replayed');
   if (body !== null) return { status, headers: [...headers, ...replayedHeader], body };
   const recreated = await request.recreate?.(batchId);
   if (recreated === undefined) throw tooLarge();
@@ -239,6 +243,7 @@ function toKept(answer: Answer | StreamedAnswer, bytesMax: number): KeptAnswer {
 }
 
 function usedOtherwise(what: 'target' | 'body'): MillraceError {
+  publish('refused');
   return new MillraceError('conflict', 'The idempotency key was used for another request', {
     details: [
       {
@@ -251,6 +256,7 @@ function usedOtherwise(what: 'target' | 'body'): MillraceError {
 }
 
 function atWork(): MillraceError {
+  publish('refused');
   return new MillraceError('conflict', 'A request with this idempotency key is still at work', {
     details: 'Send it again with the same key: the answer will be that of the first request',
     retryAfterS,
@@ -261,4 +267,8 @@ function tooLarge(): MillraceError {
   return new MillraceError('conflict', 'The answer was sent before and is too large to be kept', {
     details: 'The setting idempotency.answer_bytes_max says how large; with a new key it is computed again',
   });
+}
+
+function publish(outcome: IdempotencyEvent['outcome']): void {
+  channels.idempotency.publish({ outcome } satisfies IdempotencyEvent);
 }

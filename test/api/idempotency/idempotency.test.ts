@@ -323,6 +323,27 @@ describe('requests with an idempotency key', () => {
     expect((await ask(alive.idempotency, streamed('a'))).body).to.equal('"batch_2"');
   });
 
+  it('that fail once their body was read leave the batch to be found', async () => {
+    const { idempotency } = await start();
+    const streamed = (run: (turn: Turn) => Promise<Answer>) => {
+      const fingerprint = new Fingerprint('POST', '/api/v1/batch');
+      return request(
+        async (turn) => {
+          await turn.bodyRead();
+          return run(turn);
+        },
+        { fingerprint },
+      );
+    };
+    const failing = streamed(() => Promise.reject(new MillraceError('service_unavailable')));
+    expect(await codeOf(ask(idempotency, failing))).to.equal('service_unavailable');
+    const next = {
+      ...streamed(async ({ batchId, takenOver }) => jsonAnswer(202, { batchId, takenOver })),
+      batchId: 'batch_2',
+    };
+    expect((await ask(idempotency, next)).body).to.equal('{"batchId":"batch_1","takenOver":true}');
+  });
+
   it('do not wait for a caller who left', async () => {
     const { idempotency } = await start();
     const leaving = new AbortController();
