@@ -16,6 +16,7 @@ export const channels = {
   limit: channel('millrace.limit'),
   idempotency: channel('millrace.idempotency'),
   webhook: channel('millrace.webhook'),
+  stream: channel('millrace.stream'),
   fault: channel('millrace.fault'),
   notice: channel('millrace.notice'),
 } as const;
@@ -89,6 +90,7 @@ export type DropStage =
   | 'saturation'
   | 'memory'
   | 'pending_rows'
+  | 'streams'
   | 'deadline'
   | 'queue_delay'
   | 'batching'
@@ -172,6 +174,12 @@ export interface IdempotencyEvent {
 /** API side: an attempt to call a webhook ended; `given_up` when it was the last, `failed` when another one follows. */
 export interface WebhookEvent {
   readonly outcome: 'delivered' | 'failed' | 'given_up';
+}
+
+/** API side: an answer that stays open for long has begun, or is over. */
+export interface StreamEvent {
+  readonly kind: 'results' | 'events';
+  readonly change: 'opened' | 'ended';
 }
 
 /** Something went wrong that no request's answer shows: connection errors, lost locks, failed refreshes. */

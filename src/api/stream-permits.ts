@@ -1,3 +1,5 @@
+import { channels } from '../channels.ts';
+import type { DropEvent, StreamEvent } from '../channels.ts';
 import { MillraceError } from '../errors.ts';
 
 export interface StreamLimits {
@@ -10,11 +12,13 @@ const retryAfterS = 5;
 
 /** Answers that stay open for long hold memory and a socket each: there are only so many, and of one caller fewer. */
 export class StreamPermits {
+  readonly #kind: StreamEvent['kind'];
   readonly #limits: StreamLimits;
   readonly #byCaller = new Map<string, number>();
   #count = 0;
 
-  constructor(limits: StreamLimits) {
+  constructor(kind: StreamEvent['kind'], limits: StreamLimits) {
+    this.#kind = kind;
     this.#limits = limits;
   }
 
@@ -30,6 +34,7 @@ export class StreamPermits {
     if (this.#count >= countMax) throw refused('This process has as many open as it may');
     this.#count += 1;
     this.#byCaller.set(caller, own + 1);
+    channels.stream.publish({ kind: this.#kind, change: 'opened' } satisfies StreamEvent);
     return () => this.#giveBack(caller);
   }
 
@@ -38,9 +43,11 @@ export class StreamPermits {
     const left = (this.#byCaller.get(caller) ?? 1) - 1;
     if (left === 0) this.#byCaller.delete(caller);
     else this.#byCaller.set(caller, left);
+    channels.stream.publish({ kind: this.#kind, change: 'ended' } satisfies StreamEvent);
   }
 }
 
 function refused(details: string): MillraceError {
+  channels.drop.publish({ reason: 'rejected', stage: 'streams', requests: 1 } satisfies DropEvent);
   return new MillraceError('service_unavailable', 'Too many streams are open', { details, retryAfterS });
 }

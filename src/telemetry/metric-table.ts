@@ -18,6 +18,7 @@ export interface MetricDefinition {
     | 'host'
     | 'versionFault'
     | 'limit'
+    | 'stream'
     | 'idempotency'
     | 'webhook'
     | 'fault'
@@ -109,6 +110,12 @@ export const metricTable = {
     labels: ['model', 'version', 'lane', 'phase'],
     source: 'job',
   },
+  millrace_streams_open: {
+    type: 'gauge',
+    help: 'Answers that are sent while they are made, by kind: results or events of batches.',
+    labels: ['kind'],
+    source: 'stream',
+  },
   millrace_jobs_in_flight: {
     type: 'gauge',
     help: 'Jobs submitted and not yet settled or lost.',
@@ -129,7 +136,7 @@ export const metricTable = {
   },
   millrace_rejected_total: {
     type: 'counter',
-    help: 'Requests refused at once with 503, by what was short: admission, saturation, memory, pending_rows, deadline or queue_delay.',
+    help: 'Requests refused at once with 503, by what was short: admission, saturation, memory, pending_rows, deadline, queue_delay or streams.',
     labels: ['stage'],
     source: 'drop',
   },

@@ -13,6 +13,7 @@ import type {
   LimitEvent,
   RequestEvent,
   RunEvent,
+  StreamEvent,
   VersionFaultEvent,
   WebhookEvent,
 } from '../channels.ts';
@@ -53,6 +54,7 @@ export function startMetrics(options: MetricsOptions): Metrics {
     subscribe(channels.host, hostRecorder(table)),
     subscribe(channels.versionFault, versionFaultRecorder(table)),
     subscribe(channels.limit, limitRecorder(table)),
+    subscribe(channels.stream, streamRecorder(table)),
     subscribe(channels.idempotency, idempotencyRecorder(table)),
     subscribe(channels.webhook, webhookRecorder(table)),
     subscribe(channels.fault, faultRecorder(table)),
@@ -293,6 +295,11 @@ function versionFaultRecorder(table: Table): (event: VersionFaultEvent) => void 
     memo((version) => memo((reason) => table.millrace_version_faults_total.labels(model, version, reason))),
   );
   return (event) => faults(event.model)(event.version)(event.reason).add(1);
+}
+
+function streamRecorder(table: Table): (event: StreamEvent) => void {
+  const open = memo((kind) => table.millrace_streams_open.labels(kind));
+  return ({ kind, change }) => open(kind).add(change === 'opened' ? 1 : -1);
 }
 
 function limitRecorder(table: Table): (event: LimitEvent) => void {

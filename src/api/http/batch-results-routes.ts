@@ -10,6 +10,7 @@ import { pageBody } from '../batch/results/page-body.ts';
 import { rowTexts } from '../batch/results/row-texts.ts';
 import type { RowRange } from '../batch/results/row-texts.ts';
 import { compileRowWriter } from '../batch/results/row-writer.ts';
+import { resultPage } from '../limits.ts';
 import type { StreamPermits } from '../stream-permits.ts';
 import { jsonType } from './answer.ts';
 import type { Answer, StreamedAnswer } from './answer.ts';
@@ -31,7 +32,6 @@ export interface BatchResultsOptions extends ResultSource {
   readonly nowMs: () => number;
 }
 
-export const resultPage = { default: 1000, max: 10_000 } as const;
 /** So often a stream of events writes something. */
 export const heartbeatMs = 15_000;
 

@@ -53,8 +53,8 @@ export function batchSurfaceRoutes(options: BatchSurfaceOptions): readonly Route
       ...options,
       feeds,
       facts: new FactsOfBatches(resolver),
-      resultStreams: new StreamPermits(limits.resultStreams),
-      eventStreams: new StreamPermits(limits.eventStreams),
+      resultStreams: new StreamPermits('results', limits.resultStreams),
+      eventStreams: new StreamPermits('events', limits.eventStreams),
     }),
     ...deadLetterRoutes({
       letters,

@@ -11,7 +11,8 @@ export type Handler = (exchange: Exchange) => Answer | StreamedAnswer | Promise<
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly template: string;
-  readonly scope: Scope | 'public';
+  /** `any`: a valid key, whatever it is for. */
+  readonly scope: Scope | 'any' | 'public';
   /** Media type of a 200, for negotiation; null where it depends on the path: then whatever comes is sent. */
   readonly produces: string | null;
   /** Query parameters that the route knows; others are refused. Null on pages and probes, which ignore them. */

@@ -24,6 +24,7 @@ export interface PathItem {
   readonly parameters?: readonly Parameter[];
   readonly get?: Operation;
   readonly post?: Operation;
+  readonly delete?: Operation;
 }
 
 export interface Operation {

@@ -111,8 +111,11 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
   const fed: string[] = [];
   const feed = (pool: string): void => void fed.push(pool);
   const stopping = new AbortController();
-  const resultStreams = new StreamPermits({ countMax: 100, perCallerMax: 100 });
-  const eventStreams = new StreamPermits({ countMax: 100, perCallerMax: options.eventStreamsMax ?? 100 });
+  const resultStreams = new StreamPermits('results', { countMax: 100, perCallerMax: 100 });
+  const eventStreams = new StreamPermits('events', {
+    countMax: 100,
+    perCallerMax: options.eventStreamsMax ?? 100,
+  });
   const packed = new PackedBatches({ ledger, store, feed, memory: { admit: () => undefined } });
   const letters = createRedisDeadLetters({ redis, keys, countMax: 1000 });
   const replay = new DeadLetterReplay({ letters, packed, retentionMs: 60_000 });
