@@ -33,8 +33,10 @@ export interface Logger {
  */
 const faultWindowMs = 10_000;
 const faultKeysMax = 256;
-/** Lines of traffic leave when they fill this, about 45 of requests, or when they have waited for so long. */
-const gatheredBytes = 16 * 1024;
+/** Lines of traffic leave when they fill this, about 160 of requests, or when they have waited for so long. */
+const gatheredBytes = 60 * 1024;
+/** Lines that come one by one, of jobs and runs when the level is debug, leave together too. */
+const writeBytesMin = 4 * 1024;
 const flushIntervalMs = 100;
 /** What one write takes at most: of what has gathered while the write before it was under way. */
 const writeBytesMax = 64 * 1024;
@@ -52,7 +54,7 @@ export function startLogger(options: LoggerOptions): Logger {
   const destination = pino.destination({
     dest: options.fileDescriptor ?? 1,
     sync: false,
-    minLength: gatheredBytes,
+    minLength: writeBytesMin,
     maxWrite: writeBytesMax,
     periodicFlush: flushIntervalMs,
     maxLength: bufferedBytesMax,
