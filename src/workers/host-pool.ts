@@ -1,7 +1,7 @@
 import { isExpired } from '../deadline.ts';
 import { MillraceError } from '../errors.ts';
 import type { Lane } from '../queues/job.ts';
-import { encodeTensors } from '../tensors/binary-codec.ts';
+import { encodeTensorsInParts } from '../tensors/binary-codec.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import { HostSlot } from './host-slot.ts';
 import type { HostLoss, HostRunOutcome } from './model-host.ts';
@@ -61,7 +61,7 @@ interface RunKind {
 
 interface WaitingRun extends RunKind {
   readonly outputs: readonly string[] | null;
-  readonly body: Uint8Array;
+  readonly body: readonly Uint8Array[];
   readonly deadlineMs: number;
   readonly settle: (outcome: Settled) => void;
   /** Sent or expired. */
@@ -178,7 +178,7 @@ export class HostPool {
    * of a dead host goes back to the queue.
    */
   async run(run: PoolRun): Promise<RunOutcome> {
-    const body = encodeTensors(run.tensors);
+    const body = encodeTensorsInParts(run.tensors);
     for (;;) {
       const settled = await this.#enqueue(run, body);
       if (settled === 'expired') return { kind: 'expired' };
@@ -204,7 +204,10 @@ export class HostPool {
     }
   }
 
-  #enqueue({ key, lane, outputs, deadlineMs, signal }: PoolRun, body: Uint8Array): Promise<Settled> {
+  #enqueue(
+    { key, lane, outputs, deadlineMs, signal }: PoolRun,
+    body: readonly Uint8Array[],
+  ): Promise<Settled> {
     if (this.#isClosed || signal?.aborted === true) return Promise.resolve('expired');
     return new Promise((settle) => {
       const run = { key, lane, outputs, body, deadlineMs, settle, isTaken: false, stopWatching: () => {} };
@@ -272,7 +275,7 @@ export class HostPool {
     const expectedMs = this.#lastRunMs[lane].get(key) ?? bulkRunMsAssumed;
     this.#lastRuns.set(slot, { key, lane });
     this.#queue.began(run, expectedMs);
-    const host = await slot.run({ key, outputs, body: [body], limitMs: Math.min(runTimeoutMs, dueMs) });
+    const host = await slot.run({ key, outputs, body, limitMs: Math.min(runTimeoutMs, dueMs) });
     this.#queue.ended(run, expectedMs, host.kind === 'ran' ? host.runMs : nowMs() - startedAtMs);
     run.settle({ host, startedAtMs });
     this.#dispatch();

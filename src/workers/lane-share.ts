@@ -18,6 +18,8 @@ export class LaneShare {
   readonly #bulkMsPerOnlineMs: number;
   /** What bulk is owed; below zero, what it had too much. */
   #creditMs = 0;
+  /** What the bulk runs that have begun will likely take of it. */
+  #pendingMs = 0;
 
   constructor(bulkPercentMin: number) {
     this.#bulkMsPerOnlineMs = bulkPercentMin / (100 - bulkPercentMin);
@@ -25,7 +27,7 @@ export class LaneShare {
 
   /** Whether bulk goes before online now. */
   get isBulkDue(): boolean {
-    return this.#creditMs > 0;
+    return this.#creditMs > this.#pendingMs;
   }
 
   /** An online run took so long while bulk runs waited. */
@@ -33,8 +35,14 @@ export class LaneShare {
     this.#creditMs = Math.min(creditMsMax, this.#creditMs + ms * this.#bulkMsPerOnlineMs);
   }
 
-  /** A bulk run takes so long. Counted as it begins, so that no second one is due meanwhile. */
-  bulkRuns(ms: number): void {
+  /** A bulk run begins. It is counted from now on, so that no second one is due meanwhile. */
+  bulkBegan(expectedMs: number): void {
+    this.#pendingMs += expectedMs;
+  }
+
+  /** It took so long. */
+  bulkEnded(expectedMs: number, ms: number): void {
+    this.#pendingMs -= expectedMs;
     this.#creditMs = Math.max(-debtMsMax, this.#creditMs - ms);
   }
 }

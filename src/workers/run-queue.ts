@@ -32,12 +32,12 @@ export class RunQueue<Run extends { readonly lane: Lane }> {
 
   /** A run that was taken goes to a host, which it will likely hold for so long. */
   began(run: Run, expectedMs: number): void {
-    if (run.lane === 'bulk') this.#share.bulkRuns(expectedMs);
+    if (run.lane === 'bulk') this.#share.bulkBegan(expectedMs);
   }
 
   /** And did hold it for so long. */
   ended(run: Run, expectedMs: number, ms: number): void {
-    if (run.lane === 'bulk') this.#share.bulkRuns(ms - expectedMs);
+    if (run.lane === 'bulk') this.#share.bulkEnded(expectedMs, ms);
     else if (this.#waiting.bulk.length > 0) this.#share.onlineRan(ms);
   }
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { channels } from '../../src/channels.ts';
-import type { HostEvent, VersionFaultEvent } from '../../src/channels.ts';
+import type { ChunkEvent, HostEvent, VersionFaultEvent } from '../../src/channels.ts';
 import { startMetrics } from '../../src/telemetry/metrics.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { jobEvent, requestEvent, runEvent } from './events.ts';
@@ -90,6 +90,30 @@ describe('metrics', () => {
     expect(Object.values(await seriesOf('millrace_run_rows_total'))).to.deep.equal([3, 2]);
     expect(Object.values(await seriesOf('millrace_run_duration_seconds_count'))).to.deep.equal([1]);
     expect(Object.values(await seriesOf('millrace_run_queue_wait_seconds_count'))).to.deep.equal([2]);
+  });
+
+  it('counts chunks of batches, their rows and the letters they left', async () => {
+    const chunk: ChunkEvent = {
+      batchId: 'batch_1',
+      index: 0,
+      model: 'wine',
+      version: '1',
+      attempt: 1,
+      outcome: 'settled',
+      rowsSucceeded: 60,
+      rowsFailed: 4,
+      deadLetters: 3,
+      runMs: 20,
+      totalMs: 30,
+    };
+    channels.chunk.publish(chunk);
+    const none = { rowsSucceeded: 0, rowsFailed: 0, deadLetters: 0 };
+    channels.chunk.publish({ ...chunk, ...none, outcome: 'retried' } satisfies ChunkEvent);
+    expect(Object.values(await seriesOf('millrace_chunks_total'))).to.deep.equal([1, 1]);
+    expect(Object.values(await seriesOf('millrace_chunk_rows_total'))).to.deep.equal([60, 4]);
+    expect(Object.values(await seriesOf('millrace_dead_letters_total'))).to.deep.equal([3]);
+    expect(Object.values(await seriesOf('millrace_chunk_run_seconds_sum'))).to.deep.equal([0.04]);
+    expect(Object.values(await seriesOf('millrace_chunk_duration_seconds_count'))).to.deep.equal([1]);
   });
 
   it('follows hosts through their states, and what is loaded in them', async () => {

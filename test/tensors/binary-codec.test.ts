@@ -5,6 +5,7 @@ import {
   decodeTensors,
   encodedBytes,
   encodeTensors,
+  encodeTensorsInParts,
   nameBytesMax,
   rankMax,
   tensorCountMax,
@@ -70,6 +71,27 @@ describe('tensors as bytes', () => {
       'feffffffffffffff',
     ];
     expect(encodeTensors(tensors).toString('hex')).to.equal(golden.join(''));
+  });
+
+  it('are the same in parts, with the numbers of large tensors where they lie', () => {
+    fc.assert(
+      fc.property(arbitraryTensors, (tensors) => {
+        expect(Buffer.concat(encodeTensorsInParts(tensors))).to.deep.equal(encodeTensors(tensors));
+      }),
+    );
+    const large = tensor(
+      'INT16',
+      [40_001],
+      Array.from({ length: 40_001 }, () => 7),
+    );
+    const tensors = new Map([
+      ['large', large],
+      ['small', tensor('FP32', [3], [1, 2, 3])],
+      ['text', tensor('BYTES', [2], ['a', 'bc'])],
+    ]);
+    const parts = encodeTensorsInParts(tensors);
+    expect(Buffer.concat(parts)).to.deep.equal(encodeTensors(tensors));
+    expect(parts.map(({ buffer }) => buffer)).to.include((large.data as Int16Array).buffer);
   });
 
   it('stay within their limits', () => {

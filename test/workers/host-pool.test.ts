@@ -147,6 +147,18 @@ describe('host pool', () => {
     expect(await hung).to.deep.equal({ kind: 'host_hung' });
   });
 
+  it('drops a run that waits when its signal fires, and one whose signal has fired before', async () => {
+    const pool = await openPool({ hostEntry: poisonHost, runTimeoutMs: 400 });
+    await pool.load(fixtureSpec('nonce'));
+    const hung = pool.run(nonceRun([hangMarker]));
+    const controller = new AbortController();
+    const waiting = pool.run(nonceRun([1], { signal: controller.signal }));
+    controller.abort();
+    expect(await waiting).to.deep.equal({ kind: 'expired' });
+    expect(await pool.run(nonceRun([1], { signal: controller.signal }))).to.deep.equal({ kind: 'expired' });
+    expect(await hung).to.deep.equal({ kind: 'host_hung' });
+  });
+
   it('does not run what is late, though a host is free', async () => {
     const pool = await openPool();
     await pool.load(fixtureSpec('nonce'));

@@ -62,6 +62,38 @@ describe('isolate', () => {
     expect(attempts.length).to.be.at.most(64);
   });
 
+  it('cuts what it is told to, also after a run that hung, within the bounds it is given', async () => {
+    const { attempts, attempt } = engine(new Set([300]), { kind: 'host_hung' });
+    const isCut = ({ kind }: Attempt<unknown>): boolean => kind === 'host_hung';
+    const parts = await isolate(all(1000), attempt, { concurrency: 1, isCut, partsMax: 2000 });
+    expect(parts.filter(({ outcome }) => outcome.kind === 'host_hung').flatMap(rowsOf)).to.deep.equal([300]);
+    expect(attempts.filter((range) => rowsOf(range).includes(300))).to.have.length(5);
+    const bounded = await isolate(all(1000), attempt, { concurrency: 1, isCut, deathsMax: 2 });
+    const failed = bounded.filter(({ outcome }) => outcome.kind === 'host_hung').flatMap(rowsOf);
+    expect(failed).to.include(300);
+    expect(failed).to.have.length(125);
+  });
+
+  it('finds every one of 200 rows that fail when it may attempt twice as many parts', async () => {
+    const rows = rowsOf({ fromRow: 0, rowCount: 200 });
+    const { attempt } = engine(new Set(rows), { kind: 'failed', error: badRow });
+    const parts = await isolate(all(200), attempt, { concurrency: 1, partsMax: 400 });
+    expect(parts.map(({ rowCount }) => rowCount)).to.deep.equal(rows.map(() => 1));
+  });
+
+  it('asks for a range when it is its turn', async () => {
+    const { attempts, attempt } = engine(new Set(), { kind: 'expired' });
+    const seen: number[] = [];
+    function* ranges(): Generator<RowRange> {
+      for (let fromRow = 0; fromRow < 5; fromRow += 1) {
+        seen.push(attempts.length);
+        yield { fromRow, rowCount: 1 };
+      }
+    }
+    await isolate(ranges(), attempt, { concurrency: 1 });
+    expect(seen).to.deep.equal([0, 1, 2, 3, 4]);
+  });
+
   it('does not halve for what no row is to blame for', async () => {
     for (const failure of [
       { kind: 'expired' },

@@ -13,7 +13,8 @@ describe('lane share', () => {
       let bulkMs = 0;
       while (onlineMs + bulkMs < 100_000) {
         if (share.isBulkDue) {
-          share.bulkRuns(25);
+          share.bulkBegan(25);
+          share.bulkEnded(25, 25);
           bulkMs += 25;
         } else {
           share.onlineRan(2);
@@ -28,13 +29,28 @@ describe('lane share', () => {
     const share = new LaneShare(10);
     share.onlineRan(60_000);
     expect(share.isBulkDue).to.equal(true);
-    share.bulkRuns(25);
+    share.bulkBegan(25);
     expect(share.isBulkDue).to.equal(false);
+    share.bulkEnded(25, 25);
+    expect(share.isBulkDue).to.equal(false);
+  });
+
+  it('owes bulk nothing for runs that were shorter than they were expected to be', () => {
+    const share = new LaneShare(10);
+    for (const [expectedMs, ms] of [
+      [25, 400],
+      [400, 100],
+      [100, 1],
+    ] as const) {
+      share.bulkBegan(expectedMs);
+      share.bulkEnded(expectedMs, ms);
+      expect(share.isBulkDue).to.equal(false);
+    }
   });
 
   it('counts what bulk took while online was away, but not for ever', () => {
     const share = new LaneShare(10);
-    share.bulkRuns(3_600_000);
+    share.bulkEnded(0, 3_600_000);
     share.onlineRan(800);
     expect(share.isBulkDue).to.equal(false);
     share.onlineRan(200);

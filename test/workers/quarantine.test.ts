@@ -76,6 +76,14 @@ describe('quarantine', () => {
     expect(await hung).to.deep.equal({ kind: 'host_hung' });
   });
 
+  it('drops a run whose signal has fired by its turn', async () => {
+    const signal = AbortSignal.abort();
+    expect(await quarantine.run(fixtureSpec('nonce'), nonceRun([1], { signal }))).to.deep.equal({
+      kind: 'expired',
+    });
+    expect(quarantine.isOpen).to.equal(false);
+  });
+
   it('answers with the error of a version that it cannot load, and goes on', async () => {
     const broken = fixtureSpec('nonce', { key: 'broken', digest: 'f'.repeat(64) });
     const outcome = await quarantine.run(broken, nonceRun([1], { key: 'broken' }));

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { fromRunOutputs, planRuns, toRunInputs } from '../../src/workers/run-plan.ts';
+import { cutRuns, fromRunOutputs, planRuns, runRowsMax, toRunInputs } from '../../src/workers/run-plan.ts';
 import { joinRows, sliceRows } from '../../src/tensors/batch.ts';
 import type { BatchAxis } from '../../src/registry/signature.ts';
 import { tensor } from '../support/builders.ts';
@@ -26,6 +26,29 @@ describe('run plan', () => {
         },
       ),
     );
+  });
+
+  it('cuts one run after the other by what is known then, into runs of equal size', () => {
+    const cut = (rows: number, ...sizes: readonly number[]): readonly number[] => {
+      let asked = 0;
+      const sizeNow = (): number => sizes[Math.min(asked++, sizes.length - 1)] as number;
+      return [...cutRuns(rows, { kind: 'dynamic' }, sizeNow)].map(({ rowCount }) => rowCount);
+    };
+    expect(cut(1000, 600)).to.deep.equal([500, 500]);
+    expect(cut(1000, 10, 800)).to.deep.equal([10, 495, 495]);
+    expect(cut(5, 600)).to.deep.equal([5]);
+    expect(cut(0, 600)).to.deep.equal([]);
+    const fixed = [...cutRuns(9, { kind: 'fixed', size: 4 }, () => 100)];
+    expect(fixed).to.deep.equal([0, 4, 8].map((fromRow) => ({ fromRow, rowCount: fromRow === 8 ? 1 : 4 })));
+    expect([...cutRuns(3, { kind: 'none' }, () => 100)]).to.have.length(3);
+  });
+
+  it('takes the rows of a run from the manifest, bounded by its bytes', () => {
+    const manifest = { schema_version: 1, name: 'm' } as const;
+    expect(runRowsMax(manifest, 256, 100)).to.equal(256);
+    expect(runRowsMax({ ...manifest, batching: { max_batch_size: 8 } }, 256, 100)).to.equal(8);
+    expect(runRowsMax({ ...manifest, batching: { max_batch_bytes: 1000 } }, 256, 100)).to.equal(10);
+    expect(runRowsMax({ ...manifest, batching: { max_batch_bytes: 10 } }, 256, 100)).to.equal(1);
   });
 
   it('gives back the rows that it took apart, for every kind of batch axis', () => {

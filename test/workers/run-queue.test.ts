@@ -33,7 +33,7 @@ describe('run queue', () => {
     expect(queue.take(() => true)).to.equal(online);
   });
 
-  it('corrects the share by what a bulk run really took', () => {
+  it('counts what a bulk run really took', () => {
     queue.push(bulk);
     queue.ended(online, 5, 90);
     queue.began(bulk, 25);

@@ -40,8 +40,6 @@ export interface ChunkRunnerOptions extends RangeRunsOptions {
   readonly nowMs: () => number;
 }
 
-/** Of a version of which nothing is known: few enough for a slow one, and after the first run something is known. */
-const firstRunRows = 32;
 /** A run that has found no host for so long has met a fault, and its chunk is tried again later. */
 const hostWaitMsMax = 60_000;
 /** A killer among 1,000 rows takes five deaths to find: room for some 25 of them, at 0.2 s and more each. */
@@ -230,7 +228,7 @@ export class ChunkRunner {
     const { costs, runMsTarget, runRowsMax: rowsMax } = this.#options;
     const most = runRowsMax(version.manifest, rowsMax, encodedBytes(tensors) / rows);
     return cutRuns(rows, version.signature.batch, () =>
-      Math.min(most, costs.rowsFor(version.servedDigest, runMsTarget) ?? firstRunRows),
+      Math.min(most, costs.rowsFor(version.servedDigest, runMsTarget)),
     );
   }
 

@@ -13,8 +13,17 @@ export interface RunCostsOptions {
 /** A curve moves slowly, and it is read only where a batch begins. */
 const publishIntervalMs = 10_000;
 
+/**
+ * Of a version of which no bulk run was seen: measured were zeros, and rows of another kind may take a thousand times as
+ * long. From run to run it may be four times as many.
+ */
+const firstRunRows = 8;
+const growthFactor = 4;
+
 interface KnownCost {
   readonly curve: CostCurve;
+  /** Of the greatest bulk run; 0 while there was none. */
+  ranRows: number;
   publishedAtMs: number;
 }
 
@@ -31,27 +40,32 @@ export class RunCosts {
     this.#options = options;
   }
 
-  /** Most rows of a run of about so long. Undefined while nothing is known. */
-  rowsFor(servedDigest: string, targetMs: number): number | undefined {
-    return this.#known.get(servedDigest)?.curve.rowsWithin(targetMs);
+  /** Most rows of the next bulk run, which should take so long at most. */
+  rowsFor(servedDigest: string, targetMs: number): number {
+    const known = this.#known.get(servedDigest);
+    const rows = known?.curve.rowsWithin(targetMs);
+    if (known === undefined || rows === undefined) return firstRunRows;
+    return Math.min(rows, known.ranRows === 0 ? firstRunRows : growthFactor * known.ranRows);
   }
 
   /** What a measurement found: it takes the place of what was known. */
   measured(servedDigest: string, points: readonly CurvePoint[]): void {
     if (points.length === 0) return;
-    const known: KnownCost = { curve: new CostCurve(points), publishedAtMs: Number.NEGATIVE_INFINITY };
-    this.#known.set(servedDigest, known);
+    this.#publish(servedDigest, this.#learn(servedDigest, new CostCurve(points)));
+  }
+
+  /** A bulk run of the version. */
+  observe(servedDigest: string, rows: number, runMs: number): void {
+    const known = this.#known.get(servedDigest) ?? this.#learn(servedDigest, new CostCurve());
+    known.curve.observe(rows, runMs);
+    known.ranRows = Math.max(known.ranRows, rows);
     this.#publish(servedDigest, known);
   }
 
-  observe(servedDigest: string, rows: number, runMs: number): void {
-    let known = this.#known.get(servedDigest);
-    if (known === undefined) {
-      known = { curve: new CostCurve(), publishedAtMs: Number.NEGATIVE_INFINITY };
-      this.#known.set(servedDigest, known);
-    }
-    known.curve.observe(rows, runMs);
-    this.#publish(servedDigest, known);
+  #learn(servedDigest: string, curve: CostCurve): KnownCost {
+    const known = { curve, ranRows: 0, publishedAtMs: Number.NEGATIVE_INFINITY };
+    this.#known.set(servedDigest, known);
+    return known;
   }
 
   #publish(servedDigest: string, known: KnownCost): void {

@@ -259,7 +259,7 @@ describe('chunk runner', () => {
     };
     const ref = await rig.submit(version, { tensors: integers('index', 20_000, (row) => row % 10) });
     await runner.run(taken(ref));
-    expect(sizes[0]).to.equal(32);
+    expect(sizes[0]).to.equal(8);
     expect(sizes.reduce((sum, size) => sum + size)).to.equal(20_000);
     expect(Math.max(...sizes)).to.be.greaterThan(1000);
     expect(Math.max(...sizes)).to.be.at.most(4096);
