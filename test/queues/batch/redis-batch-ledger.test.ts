@@ -3,6 +3,7 @@ import type { BatchStatus } from '../../../src/queues/batch/batch.ts';
 import { codeOf } from '../../contracts/store.ts';
 import { closeConnections } from '../builders.ts';
 import { chunkOf, makeLedgerRig, newBatch, outcomeOf, rowsPerChunk } from './support/ledger-rig.ts';
+import { expectSoundLedger } from './support/ledger-invariants.ts';
 import type { LedgerRig } from './support/ledger-rig.ts';
 
 describe('RedisBatchLedger', () => {
@@ -241,6 +242,27 @@ describe('RedisBatchLedger', () => {
     expect(await ledger.claim('default', 9)).to.deep.equal(
       [1, 2, 3].map((index) => ({ batchId: id, index })),
     );
+  });
+
+  it('settles a chunk that was put back while it ran, and runs one whose name came out of the lane late', async () => {
+    const { ledger } = rig;
+    const id = await rig.submit(2);
+    const [one, two] = await ledger.claim('default', 2);
+    await ledger.begin(one!);
+    await ledger.pause(id);
+    // Their names were in the lane twice.
+    // oxlint-disable-next-line no-await-in-loop
+    for (const ref of [one!, two!])
+      expect(await ledger.begin(ref)).to.deep.equal({ kind: 'nothing', why: 'paused' });
+    expect(await ledger.settle(one!, outcomeOf(one!))).to.equal('settled');
+    await expectSoundLedger(rig);
+    await ledger.resume(id);
+    expect((await ledger.begin(two!)).kind).to.equal('run');
+    await expectSoundLedger(rig);
+    expect(await ledger.claim('default', 2)).to.deep.equal([]);
+    expect(await ledger.settle(two!, outcomeOf(two!))).to.equal('settled');
+    expect(await ledger.get(id)).to.include({ status: 'completed' });
+    await expectSoundLedger(rig);
   });
 
   it('lists newest first, by owner or all, page by page', async () => {
