@@ -80,7 +80,10 @@ export function describe({ message, ...error }: CommandError): readonly string[]
   const { details, requestId } = refusal;
   return [
     message,
-    ...describeDetails(details).map((line) => `    ${line}`),
+    // A refusal of one place often is its message.
+    ...describeDetails(details)
+      .filter((line) => !message.includes(line))
+      .map((line) => `    ${line}`),
     ...(requestId === null ? [] : [`    request id ${requestId}`]),
   ];
 }

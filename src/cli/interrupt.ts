@@ -7,13 +7,14 @@ export interface Interrupt {
   /** Shown when the command has ended because of it. */
   readonly advice: string;
   advise(advice: string): void;
-  /** Removes the handlers. */
-  end(): void;
 }
 
-/** The first Ctrl-C (or SIGTERM) ends the command in good order; a second one ends the process at once. */
+/**
+ * The first Ctrl-C (or SIGTERM) ends the command in good order; a second one ends the process at once. It listens to the
+ * end of the process: a signal that is passed on late must not end it in another way.
+ */
 export function listenForInterrupt(
-  source: Pick<NodeJS.Process, 'on' | 'off'>,
+  source: Pick<NodeJS.Process, 'on'>,
   exit: () => void,
   now: () => number = () => performance.now(),
 ): Interrupt {
@@ -34,10 +35,6 @@ export function listenForInterrupt(
     },
     advise(text) {
       advice = text;
-    },
-    end() {
-      source.off('SIGINT', onSignal);
-      source.off('SIGTERM', onSignal);
     },
   };
 }

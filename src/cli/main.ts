@@ -12,8 +12,8 @@ import { listenForInterrupt } from './interrupt.ts';
 import type { Interrupt } from './interrupt.ts';
 import { ProgressDisplay } from './progress-display.ts';
 import { findTarget } from './target.ts';
-import type { Target } from './target.ts';
 
+const unauthorized = 401;
 const retryCountDefault = 5;
 const retryCountMax = 100;
 
@@ -66,22 +66,9 @@ async function runCommand(command: Command, args: Arguments, interrupt: Interrup
   };
   try {
     return await command.run(context, args);
-  } catch (error) {
-    throw withAdvice(error, target);
   } finally {
     display.clear();
   }
-}
-
-/** What a person can do about the two refusals that everybody meets first. */
-function withAdvice(error: unknown, { apiKey, baseUrl }: Target): unknown {
-  if (error instanceof RefusedError && error.refusal.status === 401)
-    process.stderr.write(
-      apiKey === null
-        ? 'There is no key: give one by --key or MILLRACE_API_KEY, or run this where npm start runs\n'
-        : `${baseUrl.origin} does not take this key: is it for another server?\n`,
-    );
-  return error;
 }
 
 function report(error: unknown, helpLine: string, interrupt: Interrupt): ExitCode {
@@ -91,6 +78,8 @@ function report(error: unknown, helpLine: string, interrupt: Interrupt): ExitCod
   }
   if (!(error instanceof CommandError)) throw error;
   for (const line of describe(error)) process.stderr.write(`${line}\n`);
+  if (error instanceof RefusedError && error.refusal.status === unauthorized)
+    process.stderr.write(`Keys: --key, MILLRACE_API_KEY, or run this in the folder where npm start runs\n`);
   if (error instanceof UsageError) process.stderr.write(`${helpLine}  says more\n`);
   return error.exitCode;
 }
@@ -110,4 +99,3 @@ process.stdout.on('error', endQuietly);
 process.stderr.on('error', endQuietly);
 const interrupt = listenForInterrupt(process, () => process.exit(exitCodes.interrupted));
 process.exitCode = await main(process.argv.slice(2), interrupt);
-interrupt.end();

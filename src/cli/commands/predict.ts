@@ -88,12 +88,12 @@ function parseInstance(text: string, where: string): unknown {
 
 /** Goes on after lines that fail for what is in them, and ends at a failure that all further lines would meet. */
 async function predictLines(
-  { stdin, stdout, display }: Context,
+  { stdin, stdout, display, interrupted }: Context,
   ask: Asker,
   shown: (answer: Answer) => string,
 ): Promise<ExitCode> {
   let failedCount = 0;
-  const lines = createInterface({ input: stdin as Readable, crlfDelay: Infinity });
+  const lines = createInterface({ input: stdin as Readable, crlfDelay: Infinity, signal: interrupted });
   const answerOf = async ({ text, line }: NumberedLine): Promise<string> => {
     try {
       return shown(await ask(parseInstance(text, `line ${line}`)));

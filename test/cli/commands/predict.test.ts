@@ -45,6 +45,15 @@ describe('millrace predict', () => {
     expect(stderr).to.include('404 not_found: There is no model iris');
   });
 
+  it('ends at Ctrl-C, also while it waits for a line', async () => {
+    rig.server.answer(call, async (request, response) => response.end(JSON.stringify(await echo(request))));
+    const cli = rig.start('predict -m iris');
+    cli.child.stdin.write('1\n');
+    await cli.wrote('stdout', /"output":1/);
+    cli.child.kill('SIGINT');
+    expect((await cli.ended).code).to.equal(130);
+  });
+
   it('answers a line before the next one comes', async () => {
     rig.server.answer(call, async (request, response) => response.end(JSON.stringify(await echo(request))));
     const cli = rig.start('predict -m iris');
