@@ -31,11 +31,11 @@ async function main(words: readonly string[], interrupt: Interrupt): Promise<Exi
       process.stdout.write(commandHelp(command));
       return exitCodes.ok;
     }
-    return await runCommand(
-      command,
-      parseArguments(rest, { ...command.options, ...commonOptions }),
-      interrupt,
-    );
+    const args = parseArguments(rest, { ...command.options, ...commonOptions });
+    const exitCode = await runCommand(command, args, interrupt);
+    // A command that reads until the end of its input takes a Ctrl-C for that.
+    interrupt.signal.throwIfAborted();
+    return exitCode;
   } catch (error) {
     return report(error, helpLine, interrupt);
   }

@@ -51,10 +51,10 @@ export const submit: Command = {
   operands: 'FILE|-',
   operandCount: { min: 1, max: 1 },
   summary: 'uploads rows as a batch and prints its id',
-  about: `FILE has one row a line (NDJSON: an instance, or {"id": "mine", "inputs": …}; CSV: with a header of feature
-names), or is a JSON array of instances; .gz goes as it is. - is stdin. Rows run while the rest is still on its way. A row that is not
-valid fails alone, with its line, and never the batch. With --output the results come in the format of the
-rows, or by the name of the file.`,
+  about: `FILE has one row a line (NDJSON: an instance, or {"id": "mine", "inputs": …}; CSV: below a header of feature
+names), or is a JSON array of instances. - is stdin; .gz goes as it is. A row that is not valid fails alone,
+with its line, and never the batch. Rows run while others are still on their way. With --output the results
+come in the format of the rows, or by the name of that file.`,
   options,
   examples: [
     {
