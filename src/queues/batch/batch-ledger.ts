@@ -68,13 +68,17 @@ export interface BatchLedger {
   create(batch: NewBatch): Promise<void>;
 
   /**
-   * A chunk of the upload, in order of its index, one at a time. Keeps the upload's lease. Repeating it is harmless. Throws `conflict`
-   * when the batch has become final (cancelled, or failed because its lease ran out): the upload should end.
+   * A chunk of the upload, in order of its index, one at a time. Keeps the upload's lease. Repeating it is harmless.
+   * Throws `service_unavailable` also when Redis was killed and came back without the chunk before; `conflict` when the
+   * batch has become final (cancelled, or failed because its lease ran out): the upload should end.
    */
   addChunk(id: string, chunk: ArrivedChunk): Promise<void>;
   /** Keeps the lease of an upload that is slow. Throws as addChunk does. */
   touch(id: string): Promise<void>;
-  /** The upload is complete. From now on the batch ends when its last chunk is settled; with no chunk at once. */
+  /**
+   * The upload is complete. From now on the batch ends when its last chunk is settled; with no chunk at once. Who promises
+   * the batch to a caller waits until this is `durable` first.
+   */
   seal(id: string, rowsTotal: number): Promise<BatchRecord>;
   /**
    * When this resolves, the batch as it was acknowledged survives a kill -9 of Redis. (An append-only file with

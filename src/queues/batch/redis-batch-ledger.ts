@@ -58,13 +58,12 @@ function uploadCalls(run: RunLedgerScript): Pick<BatchLedger, 'create' | 'addChu
       const { index, firstRow, rowCount, refusedCount, input, settled } = chunk;
       const numbers = [index, firstRow, rowCount, refusedCount];
       const reply = await run('add-chunk', id, ...numbers, ...placed(input), ...placed(settled));
-      if (open(present(reply)) === 'gap') throw mistake(`Chunk ${index} came before the one ahead of it`);
+      if (open(present(reply)) === 'gap') throw rolledBack();
     },
     touch: async (id) => void open(present(await run('touch', id))),
     seal: async (id, rowsTotal) => {
       const reply = present(await run('seal', id, rowsTotal));
-      if (reply === 'mismatch')
-        throw mistake(`A batch was sealed with ${rowsTotal} rows, others have arrived`);
+      if (reply === 'mismatch') throw rolledBack();
       return recordOf(reply);
     },
   };
@@ -185,6 +184,13 @@ function open(reply: unknown): unknown {
   if (reply === 'final') throw new MillraceError('conflict', 'The batch has ended');
   if (reply === 'sealed') throw new MillraceError('conflict', 'The upload of the batch is complete');
   return reply;
+}
+
+/** Who acknowledged what is missing now was killed before it was in its file. The upload has to be made again. */
+function rolledBack(): MillraceError {
+  return new MillraceError('service_unavailable', 'Redis came back without a part of the batch', {
+    retryAfterS: 1,
+  });
 }
 
 function mistake(message: string): MillraceError {
