@@ -29,11 +29,11 @@ export class BatchRetry {
 
   /**
    * Of the same model version; the rows keep the caller's ids (where it gave none, their number in `batch` becomes it)
-   * and their lines. It belongs to the owner of `batch`. Durable when this resolves. Throws `conflict` when the batch
+   * and their lines. `id` is that of the new batch. It belongs to the owner of `batch`. Durable when this resolves. Throws `conflict` when the batch
    * has not ended or nothing in it can run again, `rate_limit_exceeded` when its owner has too many that have not, and
    * what submitting throws.
    */
-  async retry(batch: BatchRecord): Promise<BatchRecord> {
+  async retry(batch: BatchRecord, id?: string): Promise<BatchRecord> {
     if (!isFinal(batch.status))
       throw new MillraceError('conflict', 'The batch has not ended', {
         details: 'Its failed rows can be run again once it has',
@@ -45,7 +45,7 @@ export class BatchRetry {
       });
     const { ledger, packed, openMax } = this.#options;
     await checkOpenBatches(ledger, batch.owner, openMax);
-    return packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch));
+    return packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch), id);
   }
 
   async *#failedRows(batch: BatchRecord): AsyncGenerator<PackedRows> {

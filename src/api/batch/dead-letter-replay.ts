@@ -43,10 +43,10 @@ export class DeadLetterReplay {
     this.#options = options;
   }
 
-  /** Throws `not_found` where there is no such letter. */
-  async one(id: string): Promise<BatchRecord> {
+  /** `newId` is that of the new batch. Throws `not_found` where there is no such letter. */
+  async one(id: string, newId?: string): Promise<BatchRecord> {
     const first = await this.#options.letters.take(id);
-    const batch = first === undefined ? undefined : await this.#replay({ first, each: [first] });
+    const batch = first === undefined ? undefined : await this.#replay({ first, each: [first] }, newId);
     if (batch === undefined) throw new MillraceError('not_found', 'There is no such dead letter');
     return batch;
   }
@@ -82,7 +82,7 @@ export class DeadLetterReplay {
   }
 
   /** Undefined when the letters have gone meanwhile. */
-  async #replay({ first, each }: LettersOfBatch): Promise<BatchRecord | undefined> {
+  async #replay({ first, each }: LettersOfBatch, newId?: string): Promise<BatchRecord | undefined> {
     const { letters, packed, retentionMs } = this.#options;
     const ids = each.toSorted((a, b) => a.row - b.row).map(({ id }) => id);
     const { owner, model, version, servedDigest, pool, render, batchId } = first;
@@ -97,7 +97,7 @@ export class DeadLetterReplay {
       retryOf: batchId,
       retentionMs,
     };
-    const batch = await packed.submit(like, this.#rows(ids));
+    const batch = await packed.submit(like, this.#rows(ids), newId);
     if (batch.rowsTotal === 0) return undefined;
     await letters.remove(ids);
     return batch;

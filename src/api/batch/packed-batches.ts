@@ -1,4 +1,3 @@
-import { ulid } from 'ulid';
 import { toErrorRecord } from '../../errors.ts';
 import type { BatchRecord, NewBatch } from '../../queues/batch/batch.ts';
 import type { BatchLedger, ChunkStore } from '../../queues/batch/batch-ledger.ts';
@@ -6,6 +5,7 @@ import { encodeChunkInput } from '../../queues/batch/chunk.ts';
 import type { ChunkInput } from '../../queues/batch/chunk.ts';
 import type { MemoryGuard } from '../../queues/memory-guard.ts';
 import { rowCount } from '../../tensors/batch.ts';
+import { newBatchId } from '../idempotency/batch-turn.ts';
 
 /** Rows that are packed already, of one chunk. */
 export type PackedRows = Pick<ChunkInput, 'ids' | 'lines' | 'tensors'>;
@@ -31,10 +31,13 @@ export class PackedBatches {
    * that cannot be made to its end is failed, never left open. Throws `service_unavailable` while Redis is short of
    * memory, and what ledger and store throw.
    */
-  async submit(like: Omit<NewBatch, 'id'>, chunks: AsyncIterable<PackedRows>): Promise<BatchRecord> {
+  async submit(
+    like: Omit<NewBatch, 'id'>,
+    chunks: AsyncIterable<PackedRows>,
+    id: string = newBatchId(),
+  ): Promise<BatchRecord> {
     const { ledger, memory } = this.#options;
     memory.admit();
-    const id = `batch_${ulid()}`;
     await ledger.create(newBatch(id, like));
     try {
       const record = await ledger.seal(id, await this.#add(id, chunks));

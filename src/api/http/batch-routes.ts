@@ -3,8 +3,7 @@ import { isFinal } from '../../queues/batch/batch.ts';
 import type { BatchRecord } from '../../queues/batch/batch.ts';
 import type { BatchLedger } from '../../queues/batch/batch-ledger.ts';
 import { isBatchId, ownerSeenBy, visibleBatch } from '../batch/batch-access.ts';
-import { batchPath, toBatchObject } from '../batch/batch-view.ts';
-import type { BatchRetry } from '../batch/batch-retry.ts';
+import { toBatchObject } from '../batch/batch-view.ts';
 import type { Principal } from '../credentials.ts';
 import { jsonAnswer, jsonType } from './answer.ts';
 import type { Answer } from './answer.ts';
@@ -15,7 +14,6 @@ import type { Route } from './route-table.ts';
 
 export interface BatchRoutesOptions {
   readonly ledger: Pick<BatchLedger, 'get' | 'hasExpired' | 'list' | 'cancel' | 'pause' | 'resume'>;
-  readonly retry: BatchRetry;
   /** There are chunks for the lane of this pool, or there is room in it. */
   readonly feed: (pool: string) => void;
   /** Of the shared clock. */
@@ -28,7 +26,7 @@ const listQuery = ['limit', 'cursor'] as const;
 
 /** What can be done with a batch once it is there, but for reading what came of it. */
 export function batchRoutes(options: BatchRoutesOptions): readonly Route[] {
-  const { ledger, retry, feed, nowMs } = options;
+  const { ledger, feed, nowMs } = options;
   const route = { scope: 'batch', produces: jsonType, query: [] } as const;
   const one = { ...route, template: '/api/v1/batch/{id}' } as const;
   const seen = (exchange: Exchange): Promise<BatchRecord> => batchOf(exchange, ledger);
@@ -76,15 +74,6 @@ export function batchRoutes(options: BatchRoutesOptions): readonly Route[] {
         const record = await ledger.resume((await seen(exchange)).id);
         feed(record.pool);
         return shown(200, record);
-      },
-    },
-    {
-      ...one,
-      method: 'POST',
-      template: `${one.template}/retry`,
-      handler: async (exchange) => {
-        const again = await retry.retry(await seen(exchange));
-        return jsonAnswer(202, toBatchObject(again, nowMs()), ['Location', batchPath(again.id)]);
       },
     },
   ];

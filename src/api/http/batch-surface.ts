@@ -6,9 +6,11 @@ import { BatchRetry } from '../batch/batch-retry.ts';
 import { DeadLetterReplay } from '../batch/dead-letter-replay.ts';
 import { PackedBatches } from '../batch/packed-batches.ts';
 import { FactsOfBatches } from '../batch/results/output-facts.ts';
+import type { Idempotency } from '../idempotency/idempotency.ts';
 import { StreamPermits } from '../stream-permits.ts';
 import type { StreamLimits } from '../stream-permits.ts';
 import { batchResultsRoutes } from './batch-results-routes.ts';
+import { batchRetryRoutes } from './batch-retry-routes.ts';
 import { batchRoutes } from './batch-routes.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
 import type { Route } from './route-table.ts';
@@ -18,6 +20,7 @@ export interface BatchSurfaceOptions {
   readonly store: ChunkStore;
   readonly watcher: BatchWatcher;
   readonly letters: DeadLetters;
+  readonly idempotency: Pick<Idempotency, 'around'>;
   readonly resolver: Pick<Resolver, 'resolve'>;
   readonly memory: Pick<MemoryGuard, 'admit'>;
   /** There are chunks for the lane of this pool, or there is room in it. */
@@ -43,12 +46,13 @@ const feedIntervalMs = 250;
 
 /** Everything about batches but how one comes to be. */
 export function batchSurfaceRoutes(options: BatchSurfaceOptions): readonly Route[] {
-  const { ledger, store, watcher, letters, resolver, limits, nowMs } = options;
+  const { ledger, store, watcher, letters, resolver, limits } = options;
   const { openMax, retentionMs } = limits;
   const packed = new PackedBatches(options);
   const feeds = new BatchFeeds({ ledger, watcher, intervalMs: feedIntervalMs });
   return [
-    ...batchRoutes({ ...options, retry: new BatchRetry({ ledger, store, packed, openMax }) }),
+    ...batchRoutes(options),
+    ...batchRetryRoutes({ ...options, retry: new BatchRetry({ ledger, store, packed, openMax }) }),
     ...batchResultsRoutes({
       ...options,
       feeds,
@@ -56,10 +60,6 @@ export function batchSurfaceRoutes(options: BatchSurfaceOptions): readonly Route
       resultStreams: new StreamPermits('results', limits.resultStreams),
       eventStreams: new StreamPermits('events', limits.eventStreams),
     }),
-    ...deadLetterRoutes({
-      letters,
-      replay: new DeadLetterReplay({ letters, packed, retentionMs }),
-      nowMs,
-    }),
+    ...deadLetterRoutes({ ...options, replay: new DeadLetterReplay({ letters, packed, retentionMs }) }),
   ];
 }

@@ -4,12 +4,14 @@ import { batchPath, toBatchObject } from '../batch/batch-view.ts';
 import type { DeadLetterReplay } from '../batch/dead-letter-replay.ts';
 import { toDeadLetterObject } from '../batch/dead-letter-view.ts';
 import { jsonAnswer, jsonType } from './answer.ts';
-import type { Answer } from './answer.ts';
+import type { Answer, StreamedAnswer } from './answer.ts';
 import type { Exchange } from './exchange.ts';
+import { answerOnce, makeOnce } from './keyed-call.ts';
+import type { KeyedSubmitOptions } from './keyed-submit.ts';
 import { integerOf, parseQuery, refusedQuery } from './query.ts';
 import type { Route } from './route-table.ts';
 
-export interface DeadLetterRoutesOptions {
+export interface DeadLetterRoutesOptions extends KeyedSubmitOptions {
   readonly letters: Pick<DeadLetters, 'list'>;
   readonly replay: DeadLetterReplay;
   /** Of the shared clock. */
@@ -39,10 +41,12 @@ export function deadLetterRoutes(options: DeadLetterRoutesOptions): readonly Rou
       ...route,
       method: 'POST',
       template: `${template}/{id}/replay`,
-      handler: async ({ params }) => {
-        const batch = await replay.one(params[0] ?? '');
-        return jsonAnswer(202, toBatchObject(batch, nowMs()), ['Location', batchPath(batch.id)]);
-      },
+      handler: (exchange) =>
+        makeOnce(options, exchange, {
+          make: (id) => replay.one(exchange.params[0] ?? '', id),
+          answer: async (batch) =>
+            jsonAnswer(202, toBatchObject(batch, nowMs()), ['Location', batchPath(batch.id)]),
+        }),
     },
   ];
 }
@@ -65,11 +69,17 @@ async function list({ letters }: DeadLetterRoutesOptions, exchange: Exchange): P
   });
 }
 
-async function replayAll({ replay, nowMs }: DeadLetterRoutesOptions, exchange: Exchange): Promise<Answer> {
+async function replayAll(
+  options: DeadLetterRoutesOptions,
+  exchange: Exchange,
+): Promise<Answer | StreamedAnswer> {
+  const { replay, nowMs } = options;
   const query = parseQuery(exchange.search, replayQuery);
   const batchId = query.get('batch') ?? null;
   if (batchId !== null && !isBatchId(batchId))
     throw refusedQuery('batch', 'the id of a batch', JSON.stringify(batchId.slice(0, 40)));
-  const batches = await replay.all({ model: query.get('model') ?? null, batchId });
-  return jsonAnswer(202, { batches: batches.map((batch) => toBatchObject(batch, nowMs())) });
+  return answerOnce(options, exchange, async () => {
+    const batches = await replay.all({ model: query.get('model') ?? null, batchId });
+    return jsonAnswer(202, { batches: batches.map((batch) => toBatchObject(batch, nowMs())) });
+  });
 }

@@ -3,6 +3,7 @@ import { batchPage } from '../http/batch-routes.ts';
 import { resultPage } from '../limits.ts';
 import { csvRows, exampleBatchId, failedBatch, rows, runningBatch } from './batch-examples.ts';
 import { authenticatedCall, failures, headerRef } from './errors.ts';
+import { idempotencyKey } from './idempotency.ts';
 import { schemaRef, textOf } from './types.ts';
 import type { Header, MediaType, Operation, Parameter, PathItem, Response } from './types.ts';
 
@@ -128,6 +129,7 @@ const retry = operation({
   summary: 'Run the failed rows of an ended batch again, as a new batch',
   description:
     'Rows that were refused for their input are not among them. Rows keep their ids; where there was none, the number of the row in this batch becomes it.',
+  parameters: [idempotencyKey],
   responses: { 202: batchAnswer('The new batch.', { Location: locationHeader }) },
   codes: ['not_found', 'conflict'],
 });

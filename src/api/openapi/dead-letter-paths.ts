@@ -2,6 +2,7 @@ import { deadLetterPage } from '../http/dead-letter-routes.ts';
 import { batchAnswer, locationHeader, pageParameters } from './batch-paths.ts';
 import { runningBatch } from './batch-examples.ts';
 import { authenticatedCall, failures, headerRef } from './errors.ts';
+import { idempotencyKey } from './idempotency.ts';
 import { schemaRef } from './types.ts';
 import type { Operation, Parameter, PathItem, Response } from './types.ts';
 
@@ -73,6 +74,7 @@ const replayAll = operation({
   parameters: [
     { name: 'model', in: 'query', description: 'Only those of this model.', schema: { type: 'string' } },
     { name: 'batch', in: 'query', description: 'Only those of this batch.', schema: { type: 'string' } },
+    idempotencyKey,
   ],
   responses: {
     202: {
@@ -87,6 +89,7 @@ const replayOne = operation({
   operationId: 'replayDeadLetter',
   summary: 'Run one of them again',
   description: replayed,
+  parameters: [idempotencyKey],
   responses: {
     202: batchAnswer('The new batch.', { Location: locationHeader }),
     ...failures('not_found'),

@@ -123,6 +123,19 @@ describe('batch routes', () => {
     expect((await rig().ledger.get(batch.id))?.owner).to.equal(rig().owner);
   });
 
+  it('runs failed rows again once, however often it is asked with one key', async () => {
+    const first = await rig().submit([{ firstRow: 0, rowCount: 2, failed: [1] }]);
+    const path = `/api/v1/batch/${first}/retry`;
+    const responses = await Promise.all(
+      Array.from({ length: 10 }, () => rig().call('POST', path, { 'idempotency-key': 'again' })),
+    );
+    const bodies = await Promise.all(responses.map((response) => objectOf(response, 202)));
+    expect(new Set(bodies.map(({ id }) => id)).size).to.equal(1);
+    const other = await rig().submit([{ firstRow: 0, rowCount: 2, failed: [1] }]);
+    const elsewhere = `/api/v1/batch/${other}/retry`;
+    await problemOf(await rig().call('POST', elsewhere, { 'idempotency-key': 'again' }), 409);
+  });
+
   it("lists the caller's batches, newest first, in pages to the end", async () => {
     const key = await rig().api.keyWith(['batch']);
     const owner = key.split('_')[2]!;

@@ -129,6 +129,18 @@ describe('dead letters over HTTP', () => {
     expect(await (await call('POST', '/replay')).json()).to.deep.equal({ batches: [] });
   });
 
+  it('replays once with one key', async () => {
+    const id = (await all()).find(({ row }) => row === 4)!.id;
+    for (const path of [`/api/v1/dead-letters/${id}/replay`, '/api/v1/dead-letters/replay']) {
+      const keyed = { method: 'POST', headers: { 'idempotency-key': path.slice(-20) } };
+      const first = await rig().api.request(path, keyed);
+      const again = await rig().api.request(path, keyed);
+      expect([first.status, again.status]).to.deep.equal([202, 202]);
+      expect(again.headers.get('idempotency-replayed')).to.equal('true');
+      expect(await again.text()).to.equal(await first.text());
+    }
+  });
+
   it('replays those of a model, or of a batch', async () => {
     await call('POST', '/replay?model=penguins');
     expect((await all()).map(({ row }) => row)).to.deep.equal([2, 7]);

@@ -8,10 +8,13 @@ import { DeadLetterReplay } from '../../../../src/api/batch/dead-letter-replay.t
 import { PackedBatches } from '../../../../src/api/batch/packed-batches.ts';
 import { FactsOfBatches } from '../../../../src/api/batch/results/output-facts.ts';
 import { batchResultsRoutes } from '../../../../src/api/http/batch-results-routes.ts';
+import { batchRetryRoutes } from '../../../../src/api/http/batch-retry-routes.ts';
 import { batchRoutes } from '../../../../src/api/http/batch-routes.ts';
 import { deadLetterRoutes } from '../../../../src/api/http/dead-letter-routes.ts';
+import { startIdempotency } from '../../../../src/api/idempotency/start-idempotency.ts';
 import { parseKey } from '../../../../src/api/keys/key-format.ts';
 import { StreamPermits } from '../../../../src/api/stream-permits.ts';
+import { createLifecycle } from '../../../../src/lifecycle.ts';
 import { MillraceError } from '../../../../src/errors.ts';
 import type { NewBatch } from '../../../../src/queues/batch/batch.ts';
 import type {
@@ -119,10 +122,17 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
   const packed = new PackedBatches({ ledger, store, feed, memory: { admit: () => undefined } });
   const letters = createRedisDeadLetters({ redis, keys, countMax: 1000 });
   const replay = new DeadLetterReplay({ letters, packed, retentionMs: 60_000 });
-  const shared = { ledger, store, feeds, nowMs: Date.now, feed };
+  const lifecycle = createLifecycle();
+  const idempotency = await startIdempotency(
+    lifecycle,
+    { redis, subscriber, keys },
+    { retention_ms: 60_000, lease_ms: 1000, answer_bytes_max: 65_536 },
+  );
+  const shared = { ledger, store, feeds, nowMs: Date.now, feed, idempotency };
   const api = await startTestApi({
     routes: [
-      ...batchRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed, openMax: 100 }) }),
+      ...batchRoutes(shared),
+      ...batchRetryRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed, openMax: 100 }) }),
       ...batchResultsRoutes({
         ...shared,
         store: { readResult },
@@ -131,7 +141,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
         eventStreams,
         stopping: stopping.signal,
       }),
-      ...deadLetterRoutes({ letters, replay, nowMs: Date.now }),
+      ...deadLetterRoutes({ ...shared, letters, replay }),
     ],
   });
   const key = await api.keyWith(['batch']);
@@ -192,6 +202,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     },
     close: async () => {
       await api.close();
+      await lifecycle.stop();
       await watcher.close();
       closeConnections();
       await rm(folder, { recursive: true, force: true });
