@@ -79,6 +79,11 @@ type Settled = { readonly host: HostRunOutcome; readonly startedAtMs: number } |
  */
 const prefetchRunMsMax = 5;
 const inFlightPerHostMax = 2;
+/**
+ * For so long after the last prediction one host is left to them, where there are several: otherwise each would wait for
+ * a bulk run to end. Ten predictions a second hold the host; one a second costs bulk a tenth of it.
+ */
+const onlineActiveMs = 100;
 /** Of a bulk run of a version that ran none yet: what they are cut for (`batch.run_ms_target`). */
 const bulkRunMsAssumed = 25;
 
@@ -96,6 +101,9 @@ export class HostPool {
   readonly #lastRuns = new Map<HostSlot, RunKind>();
   /** Length of the last run by version, in each lane: decides about prefetching. */
   readonly #lastRunMs: Readonly<Record<Lane, Map<string, number>>> = { online: new Map(), bulk: new Map() };
+  #bulkInFlightCount = 0;
+  /** By the shared clock: when the last online run came. */
+  #lastOnlineAtMs = Number.NEGATIVE_INFINITY;
   #reconciling: Promise<void> = Promise.resolve();
   readonly #whenServing = Promise.withResolvers<void>();
   #isClosed = false;
@@ -209,6 +217,7 @@ export class HostPool {
     body: readonly Uint8Array[],
   ): Promise<Settled> {
     if (this.#isClosed || signal?.aborted === true) return Promise.resolve('expired');
+    if (lane === 'online') this.#lastOnlineAtMs = this.#options.nowMs();
     return new Promise((settle) => {
       const run = { key, lane, outputs, body, deadlineMs, settle, isTaken: false, stopWatching: () => {} };
       this.#queue.push(run);
@@ -251,6 +260,13 @@ export class HostPool {
     }
   }
 
+  /** While predictions come, bulk has all hosts but one, unless there is one only or it has fallen short of its share. */
+  #mayRunBulk(): boolean {
+    const { hostCount, nowMs } = this.#options;
+    if (hostCount === 1 || this.#bulkInFlightCount < hostCount - 1 || this.#queue.isBulkDue) return true;
+    return nowMs() - this.#lastOnlineAtMs >= onlineActiveMs;
+  }
+
   #isShort({ lane, key }: RunKind): boolean {
     const lastRunMs = this.#lastRunMs[lane].get(key);
     return lastRunMs !== undefined && lastRunMs <= prefetchRunMsMax;
@@ -258,7 +274,11 @@ export class HostPool {
 
   #sendTo(slot: HostSlot, wanted: (run: WaitingRun) => boolean): void {
     for (;;) {
-      const run = this.#queue.take((waiting) => slot.accepts(waiting.key) && wanted(waiting));
+      const mayRunBulk = this.#mayRunBulk();
+      const run = this.#queue.take(
+        (waiting) =>
+          (waiting.lane === 'online' || mayRunBulk) && slot.accepts(waiting.key) && wanted(waiting),
+      );
       if (run === undefined) return;
       run.stopWatching();
       run.isTaken = true;
@@ -275,7 +295,9 @@ export class HostPool {
     const expectedMs = this.#lastRunMs[lane].get(key) ?? bulkRunMsAssumed;
     this.#lastRuns.set(slot, { key, lane });
     this.#queue.began(run, expectedMs);
+    if (lane === 'bulk') this.#bulkInFlightCount += 1;
     const host = await slot.run({ key, outputs, body, limitMs: Math.min(runTimeoutMs, dueMs) });
+    if (lane === 'bulk') this.#bulkInFlightCount -= 1;
     this.#queue.ended(run, expectedMs, host.kind === 'ran' ? host.runMs : nowMs() - startedAtMs);
     run.settle({ host, startedAtMs });
     this.#dispatch();

@@ -223,6 +223,30 @@ describe('host pool', () => {
     expect(order).to.deep.equal(['bulk', 'bulk', 'online', 'bulk', 'bulk']);
   });
 
+  it('leaves one of several hosts to predictions while they come', async () => {
+    let clockMs = nowMs();
+    const pool = await openPool({ hostCount: 2, nowMs: () => clockMs });
+    await pool.load(fixtureSpec('slow-loop'));
+    await everyHost('loaded');
+    const bulkRun = () => pool.run({ ...slowRun(20_000n, clockMs + 15_000), lane: 'bulk' });
+    const order: string[] = [];
+    const runOnline = async (): Promise<void> => {
+      await pool.run(slowRun(1n, clockMs + 15_000));
+      order.push('online');
+    };
+    await runOnline();
+    const bulk = [1, 2].map(() => bulkRun().then(() => order.push('bulk')));
+    expect(pool.busyHostCount).to.equal(1);
+    await runOnline();
+    expect(pool.busyHostCount).to.equal(1);
+    clockMs += 100;
+    // Who comes next finds that no prediction came for a while.
+    bulk.push(bulkRun().then(() => order.push('bulk')));
+    expect(pool.busyHostCount).to.equal(2);
+    await Promise.all(bulk);
+    expect(order).to.deep.equal(['online', 'online', 'bulk', 'bulk', 'bulk']);
+  });
+
   it('lets a bulk run be as long as any, though its deadline to begin has passed', async () => {
     const pool = await openPool({ hungGraceMs: 1 });
     await pool.load(fixtureSpec('slow-loop'));
