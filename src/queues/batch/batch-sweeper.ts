@@ -20,9 +20,10 @@ export interface BatchSweeperOptions {
 const lostAfterMs = 2_000;
 /** Chunks that one pass asks a lane about: 12 owners with the largest sensible window are fewer. */
 const askedMax = 1_000;
-/** Batches, and artifacts, that are forgotten at a time, and how often in a pass: others want the disk, too. */
+/** Batches, and artifacts, that are forgotten in a round. */
 const forgottenMax = 100;
-const forgettingsMax = 20;
+/** Rounds of a pass: others want Redis and the disk, too, and the next pass is soon. */
+const roundsMax = 20;
 
 /**
  * Puts right what crashes leave behind: uploads that broke off, chunks that were claimed and came into no lane, chunks that
@@ -51,8 +52,7 @@ export class BatchSweeper {
 
   /** One pass, whoever made the last one. Never throws: each step that fails is published as a fault. */
   async sweep(): Promise<void> {
-    const { ledger } = this.#options;
-    await attempt('abandoned batches', () => ledger.failAbandoned());
+    await attempt('abandoned batches', () => this.#failAbandoned());
     await attempt('lost chunks', () => this.#findLost());
     await attempt('expired batches', () => this.#forget());
   }
@@ -70,6 +70,13 @@ export class BatchSweeper {
     const heldMs = Math.ceil(0.9 * sweepMs);
     const turn = redis.status === 'ready' ? redis.set(keys.batchSweep, '', 'PX', heldMs, 'NX') : null;
     if ((await Promise.resolve(turn).catch(() => null)) === 'OK') await this.sweep();
+  }
+
+  async #failAbandoned(): Promise<void> {
+    for (let count = 0; count < roundsMax && !this.#stopped; count++)
+      // Round by round: each holds Redis for some milliseconds.
+      // oxlint-disable-next-line no-await-in-loop
+      if ((await this.#options.ledger.failAbandoned()).length === 0) return;
   }
 
   async #findLost(): Promise<void> {
@@ -93,7 +100,7 @@ export class BatchSweeper {
 
   async #forget(): Promise<void> {
     const { ledger, chunks } = this.#options;
-    for (let count = 0; count < forgettingsMax && !this.#stopped; count++) {
+    for (let count = 0; count < roundsMax && !this.#stopped; count++) {
       // oxlint-disable-next-line no-await-in-loop
       const digests = await ledger.forgetExpired(forgottenMax);
       if (digests.length === 0) return;

@@ -14,7 +14,8 @@ export const claimedMax = 256;
 /** Lives are lengthened when this much of them has gone: else every chunk would write a dozen expiries. */
 const ttlSlackMs = 3_600_000;
 
-const names = [
+/** The files of ./scripts/, but for the prelude. */
+export const ledgerScriptNames = [
   'create',
   'add-chunk',
   'touch',
@@ -43,7 +44,7 @@ const names = [
   'count-letters',
 ] as const;
 
-export type LedgerScriptName = (typeof names)[number];
+export type LedgerScriptName = (typeof ledgerScriptNames)[number];
 
 /** Runs a script of ./scripts/ with the root of all batch keys as its one key. Throws `service_unavailable`. */
 export type RunLedgerScript = (
@@ -70,7 +71,7 @@ export function createLedgerScripts({ redis, root, uploadLeaseMs }: LedgerScript
   const head = Object.entries(constants).map(([name, value]) => `local ${name} = ${value}\n`);
   const prelude = head.join('') + read('prelude');
   const scripts = new Map<LedgerScriptName, Script>(
-    names.map((name) => {
+    ledgerScriptNames.map((name) => {
       const text = prelude + read(name);
       return [name, { text, sha1: createHash('sha1').update(text).digest('hex') }];
     }),
