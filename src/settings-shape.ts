@@ -84,6 +84,18 @@ export interface Settings {
     readonly admin_port: number;
   };
   readonly batch: {
+    readonly wait_ms: number;
+    readonly wait_ms_max: number;
+    readonly retention_ms: number;
+    readonly rows_max: number;
+    readonly bytes_max: number;
+    readonly line_bytes_max: number;
+    readonly json_held_bytes_max: number;
+    readonly open_max: number;
+    readonly chunk_rows_max: number;
+    readonly chunk_bytes_max: number;
+    readonly upload_idle_ms: number;
+    readonly upload_bytes_per_s_min: number;
     readonly upload_lease_ms: number;
     readonly redis_bytes_max: number;
     readonly window_chunks: number;

@@ -17,6 +17,7 @@ import type { Resolver } from '../registry/resolver.ts';
 import { parseExactJson } from '../tensors/exact-json.ts';
 import type { NamedTensors } from '../tensors/tensor.ts';
 import type { Admission, Permit } from './admission.ts';
+import { chosenVersion } from './chosen-version.ts';
 import type { PredictRequest } from './predict-request.ts';
 import type { Computed, Question, Reuse, SharedAnswer, SharedAnswers } from './shared-answers.ts';
 
@@ -157,12 +158,8 @@ export class DataPlane {
   }
 
   #resolve({ model, ref, request: { parameters } }: PredictCall): ModelVersion {
-    agree('model', model, parameters.model);
-    agree('version', ref, parameters.version);
-    return this.#options.resolver.resolve(
-      model ?? parameters.model ?? this.#options.defaultModel,
-      ref ?? parameters.version,
-    );
+    const { resolver, defaultModel } = this.#options;
+    return chosenVersion(resolver, { model, ref, parameters }, defaultModel);
   }
 
   #engine(): Engine {
@@ -171,20 +168,6 @@ export class DataPlane {
       throw new MillraceError('service_unavailable', 'The queue is out of reach', { retryAfterS: 1 });
     return engine;
   }
-}
-
-/** A parameter may repeat what the path says, not contradict it. */
-function agree(name: 'model' | 'version', inPath: string | undefined, given: string | undefined): void {
-  if (inPath === undefined || given === undefined || inPath === given) return;
-  throw new MillraceError('invalid_input', `The path and the parameters name different ${name}s`, {
-    details: [
-      {
-        path: `parameters.${name}`,
-        expected: `${JSON.stringify(inPath)}, as in the path, or nothing`,
-        found: JSON.stringify(given),
-      },
-    ],
-  });
 }
 
 /** Parsed again, with exact integers, only for versions that can tell the difference. */

@@ -55,3 +55,42 @@ export async function joinQueues(
     },
   };
 }
+
+/** The settings that the queues go by. */
+export interface QueueSettings {
+  readonly coalescer: {
+    readonly jobs_in_flight_max: number;
+    readonly batch_rows_max: number;
+    readonly batch_bytes_max: number;
+    readonly pending_rows_max: number;
+    readonly queue_delay_ms_max: number;
+  };
+  readonly predict: { readonly timeout_ms: number };
+  readonly queue: {
+    readonly payload_inline_bytes_max: number;
+    readonly payload_ttl_ms: number;
+    readonly events_kept_max: number;
+    readonly failed_kept_max: number;
+  };
+  readonly worker: { readonly presence_ttl_ms: number };
+}
+
+export function queueOptions({ coalescer, predict, queue, worker }: QueueSettings): QueueOptions {
+  return {
+    presenceTtlMs: worker.presence_ttl_ms,
+    jobs: {
+      payloadInlineBytesMax: queue.payload_inline_bytes_max,
+      payloadTtlMs: queue.payload_ttl_ms,
+      eventsKeptMax: queue.events_kept_max,
+      failedKeptMax: queue.failed_kept_max,
+    },
+    limits: {
+      jobsInFlightMax: coalescer.jobs_in_flight_max,
+      batchRowsMax: coalescer.batch_rows_max,
+      batchBytesMax: coalescer.batch_bytes_max,
+      pendingRowsMax: coalescer.pending_rows_max,
+      queueDelayMsMax: coalescer.queue_delay_ms_max,
+      timeoutMs: predict.timeout_ms,
+    },
+  };
+}

@@ -6,6 +6,8 @@ import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
 import { createLifecycle, installSignals } from '../lifecycle.ts';
 import type { Lifecycle } from '../lifecycle.ts';
+import { createRedisCostCurves } from '../queues/batch/cost-curves.ts';
+import { createRedisDeadLetters } from '../queues/batch/redis-dead-letters.ts';
 import { createRedisKeys } from '../queues/lanes.ts';
 import { MemoryGuard } from '../queues/memory-guard.ts';
 import { createSharedClock } from '../queues/shared-clock.ts';
@@ -21,6 +23,7 @@ import { startLogger } from '../telemetry/logger.ts';
 import { startMetrics } from '../telemetry/metrics.ts';
 import { startAdminServer } from '../telemetry/server.ts';
 import { Admission } from './admission.ts';
+import { startBatches } from './batch/start-batches.ts';
 import { ClientAddress } from './client-address.ts';
 import { Credentials } from './credentials.ts';
 import { DataPlane } from './data-plane.ts';
@@ -32,11 +35,11 @@ import { BodyReader } from './http/body-reader.ts';
 import { CallerCheck } from './http/caller-check.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { HttpServer } from './http/http-server.ts';
-import type { RouteTable } from './http/route-table.ts';
+import type { Route, RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
 import { startIdempotency } from './idempotency/start-idempotency.ts';
-import { joinQueues } from './join-queues.ts';
-import type { QueueOptions } from './join-queues.ts';
+import { batchRouteList } from './join-batches.ts';
+import { joinQueues, queueOptions } from './join-queues.ts';
 import type { KeyStore } from './keys/key-store.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
 import { createRateLimiter } from './rate-limiter.ts';
@@ -46,6 +49,8 @@ import { Saturation } from './saturation.ts';
 import { SharedAnswers } from './shared-answers.ts';
 import type { SharedAnswer } from './shared-answers.ts';
 import { SingleFlight } from './single-flight.ts';
+import { AddressGuard } from './webhooks/address-guard.ts';
+import { checkWebhookUrl } from './webhooks/webhook-url.ts';
 
 /** Bodies in memory at once, in times of the largest: 256 MiB by default. */
 const bufferedBodyCountMax = 64;
@@ -100,7 +105,7 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
   const home = resolve(settings.home);
   const connections = await connect(lifecycle, settings, redisUrl(loaded, home));
   const { redis, producing, subscriber } = connections;
-  const { store } = await lifecycle.start(
+  const { store, artifacts } = await lifecycle.start(
     'registry',
     () => openEmbeddedStores(home),
     (stores) => stores.close(),
@@ -141,7 +146,9 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
     () => new SqliteKeyStore(join(home, 'keys.db')),
     (each) => each.close(),
   );
-  return { redis, store, resolver, link, memory, answers, idempotency, keyStore };
+  const batches = await startBatches(lifecycle, { ...connections, artifacts }, settings.batch);
+  const { stopping } = lifecycle;
+  return { ...connections, store, resolver, link, memory, answers, idempotency, batches, keyStore, stopping };
 }
 
 function routeTable(
@@ -186,6 +193,27 @@ function routeTable(
     }),
     readiness,
     timeoutMsMax: predict.timeout_ms_max,
+    batchRoutes: batchRoutes(settings, parts, admission),
+  });
+}
+
+function batchRoutes(settings: Settings, parts: Parts, admission: Admission): readonly Route[] {
+  const { redis, keys, clock, batches } = parts;
+  const { batch, webhooks, default_model: defaultModel } = settings;
+  const guard = new AddressGuard({
+    allowedNetworks: webhooks.allowed_networks,
+    allowedPorts: webhooks.allowed_ports,
+  });
+  return batchRouteList({
+    ...parts,
+    parts: batches,
+    letters: createRedisDeadLetters({ redis, keys, countMax: batch.dead_letters_max }),
+    costs: createRedisCostCurves({ redis, keys }),
+    admission,
+    checkWebhook: (url) => checkWebhookUrl(url, guard),
+    nowMs: () => clock.nowMs(),
+    defaultModel,
+    settings: batch,
   });
 }
 
@@ -244,26 +272,6 @@ async function connect(lifecycle: Lifecycle, settings: Settings, url: string) {
     (each) => each.close(),
   );
   return { redis, producing, subscriber, clock, keys: createRedisKeys(settings.redis.prefix) };
-}
-
-function queueOptions({ coalescer, predict, queue, worker }: Settings): QueueOptions {
-  return {
-    presenceTtlMs: worker.presence_ttl_ms,
-    jobs: {
-      payloadInlineBytesMax: queue.payload_inline_bytes_max,
-      payloadTtlMs: queue.payload_ttl_ms,
-      eventsKeptMax: queue.events_kept_max,
-      failedKeptMax: queue.failed_kept_max,
-    },
-    limits: {
-      jobsInFlightMax: coalescer.jobs_in_flight_max,
-      batchRowsMax: coalescer.batch_rows_max,
-      batchBytesMax: coalescer.batch_bytes_max,
-      pendingRowsMax: coalescer.pending_rows_max,
-      queueDelayMsMax: coalescer.queue_delay_ms_max,
-      timeoutMs: predict.timeout_ms,
-    },
-  };
 }
 
 function callerCheck(settings: Settings, keys: KeyStore, limiter: RateLimiter): CallerCheck {

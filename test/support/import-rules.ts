@@ -70,6 +70,7 @@ const vendors: Readonly<
     values: /^src\/queues\/(batch\/)?bullmq-[a-z-]+\.ts$/,
     why: 'lanes are a port; the engine is an adapter of it',
   },
+  'csv-parse': { values: /^src\/api\/batch\/ingest\/csv-rows\.ts$/, why: 'one way to read CSV' },
   express: { values: /^src\/api\/http\//, why: 'the data plane knows no transport' },
   ioredis: {
     values: /^src\/redis\.ts$|^src\/dev\//,

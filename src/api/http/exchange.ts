@@ -57,6 +57,8 @@ export class Exchange implements Cancellation {
   cache: CacheOutcome | null = null;
   /** Called once when the exchange is over, by whoever waits for something that will not come any more. */
   onOver: (() => void) | null = null;
+  /** Its body may take longer than the server allows others: whoever reads it has a limit of its own. */
+  hasOwnTimeLimit = false;
   /** Set while the process drains, and when the parser lost its place: the answer ends the connection. */
   lastOnConnection = false;
 

@@ -3,17 +3,20 @@ import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as turnOver } from 'node:timers/promises';
+import { exchangeOn } from './exchange.ts';
 import { refuseOutsideApp } from './refused.ts';
+import { Refusal } from './refusal.ts';
 
 export interface HttpServerOptions {
   readonly headerBytesMax: number;
   readonly headersTimeoutMs: number;
+  /** From the head of a request to the end of its body, unless the exchange has a time limit of its own. */
   readonly requestTimeoutMs: number;
   /** Longer than a proxy's idle time (60 s is usual), or the proxy may send into a connection that just closed. */
   readonly keepAliveTimeoutMs: number;
 }
 
-/** How often Node looks for connections past their limits: a limit may be overrun by this much. */
+/** How often connections past their limits are looked for: a limit may be overrun by this much. */
 const connectionsCheckMs = 1000;
 /** A connection that was made just now may have its first request under way. */
 const unusedMs = 100;
@@ -24,9 +27,12 @@ const quietTurnCountMax = 100;
 export class HttpServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #requestTimeoutMs: number;
   #acceptedCount = 0;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(app: RequestListener, options: HttpServerOptions) {
+    this.#requestTimeoutMs = options.requestTimeoutMs;
     this.#server = createNodeServer(app, options);
     this.#server.on('connection', (socket: Socket) => {
       this.#acceptedCount += 1;
@@ -39,6 +45,7 @@ export class HttpServer {
   async listen(host: string, port: number): Promise<number> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
+    this.#watch = setInterval(this.#endOverdue, connectionsCheckMs);
     return (this.#server.address() as AddressInfo).port;
   }
 
@@ -53,6 +60,7 @@ export class HttpServer {
     const unused = setTimeout(this.#closeUnused, Math.min(unusedMs, graceMs));
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await closed;
+    clearInterval(this.#watch);
     clearTimeout(unused);
     clearTimeout(timer);
   }
@@ -70,6 +78,22 @@ export class HttpServer {
     }
   }
 
+  /**
+   * Node's own limit for whole requests knows no exceptions, and an upload may take hours. So it is off, and this looks
+   * at the connections from time to time, which costs a request nothing.
+   */
+  readonly #endOverdue = (): void => {
+    const dueMs = performance.now() - this.#requestTimeoutMs;
+    for (const socket of this.#sockets) {
+      const exchange = exchangeOn(socket);
+      if (exchange === undefined || exchange.request.complete || exchange.hasOwnTimeLimit) continue;
+      if (exchange.startedAtMs > dueMs) continue;
+      if (exchange.open) exchange.fail(tooSlow());
+      // Answered, and its body still does not come to an end.
+      else socket.destroy();
+    }
+  };
+
   /** Node does not count a connection as idle that never sent anything, as browsers and balancers keep some. */
   readonly #closeUnused = (): void => {
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
@@ -81,7 +105,7 @@ function createNodeServer(app: RequestListener, options: HttpServerOptions): Ser
     {
       maxHeaderSize: options.headerBytesMax,
       headersTimeout: options.headersTimeoutMs,
-      requestTimeout: options.requestTimeoutMs,
+      requestTimeout: 0,
       keepAliveTimeout: options.keepAliveTimeoutMs,
       connectionsCheckingInterval: connectionsCheckMs,
       // Checked in protocol.ts, which answers in the envelope.
@@ -98,4 +122,8 @@ function createNodeServer(app: RequestListener, options: HttpServerOptions): Ser
   server.on('checkExpectation', app);
   refuseOutsideApp(server, options.headerBytesMax);
   return server;
+}
+
+function tooSlow(): Refusal {
+  return new Refusal('request_timeout', undefined, { closes: true, details: 'Too slow' });
 }

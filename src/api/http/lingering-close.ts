@@ -29,6 +29,8 @@ export function lingerThenEnd(
     bytes += chunk.byteLength;
     if (bytes > lingerBytesMax) end();
   });
+  // Whoever read it before may have paused it.
+  request.resume();
   request.once('end', end);
   request.once('close', end);
 }

@@ -12,6 +12,7 @@ import type { ReadinessCheck } from './health-routes.ts';
 import { modelRoutes } from './model-routes.ts';
 import { predictRoutes } from './predict-routes.ts';
 import { RouteTable } from './route-table.ts';
+import type { Route } from './route-table.ts';
 
 export interface RoutesOptions {
   readonly version: string;
@@ -23,6 +24,8 @@ export interface RoutesOptions {
   readonly health: Health;
   readonly readiness: ReadinessCheck;
   readonly timeoutMsMax: number;
+  /** Everything about batches. */
+  readonly batchRoutes: readonly Route[];
 }
 
 /** Everything that this API answers. A test holds it and the OpenAPI document together. */
@@ -37,9 +40,11 @@ export function createRouteTable(options: RoutesOptions): RouteTable {
     health,
     readiness,
     timeoutMsMax,
+    batchRoutes,
   } = options;
   return new RouteTable([
     ...predictRoutes({ dataPlane, bodyReader, idempotency, parse: createPredictParser(timeoutMsMax) }),
+    ...batchRoutes,
     ...modelRoutes(resolver, isFlagged),
     ...healthRoutes(health, readiness),
     ...docsRoutes(openApiDocument({ version, timeoutMsMax })),

@@ -151,6 +151,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     }),
     readiness: () => ({ redis: api.connected, accepting: true }),
     timeoutMsMax: 60_000,
+    batchRoutes: [],
   });
   const table = options.routes === undefined ? ours : new RouteTable([...ours.routes, ...options.routes]);
   const presence = {

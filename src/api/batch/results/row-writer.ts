@@ -37,6 +37,21 @@ export function compileRowWriter(facts: OutputFacts, render: RenderChoice, forma
   return { head: '', separator, write: rowsIn(form, perChunk(compileMembers(facts, render))) };
 }
 
+/** The rows as a prediction answers them: with an id for each, whether the caller gave one or not. */
+export function compileDocumentWriter(facts: OutputFacts, render: RenderChoice, batchId: string): RowWriter {
+  const prefix = batchId.replace(/^batch_/, 'pred_');
+  const idOf = ({ ids, firstRow }: ChunkResult, row: number): string => {
+    const id = ids?.[row] ?? null;
+    return id === null ? `"${prefix}_${firstRow + row}"` : JSON.stringify(id);
+  };
+  const form: RowForm = {
+    success: (chunk, row, text) => `,{"id":${idOf(chunk, row)},${text}}`,
+    failure: (chunk, { row, error }) =>
+      `,{"id":${idOf(chunk, row)},"error":${JSON.stringify(shownError(error))}}`,
+  };
+  return { head: '', separator: ',', write: rowsIn(form, perChunk(compileMembers(facts, render))) };
+}
+
 /** A chunk is written in several steps, one after the other: what belongs to its tensors is made once. */
 function perChunk(textOf: (tensors: ChunkResult['tensors']) => RowText): (chunk: ChunkResult) => RowText {
   let current: ChunkResult | undefined;

@@ -1,0 +1,177 @@
+import type { BatchRecord } from '../../queues/batch/batch.ts';
+import type { BatchLedger } from '../../queues/batch/batch-ledger.ts';
+import type { BatchEndOptions } from '../batch/batch-end.ts';
+import { untilEnded } from '../batch/batch-end.ts';
+import { batchQuery } from '../batch/batch-parameters.ts';
+import { batchPath, toBatchObject } from '../batch/batch-view.ts';
+import type { BatchCall, Batches } from '../batch/batches.ts';
+import { documentBody } from '../batch/results/document-body.ts';
+import type { DocumentSource } from '../batch/results/document-body.ts';
+import { newBatchId } from '../idempotency/batch-turn.ts';
+import { jsonAnswer, jsonType } from './answer.ts';
+import type { Answer, StreamedAnswer } from './answer.ts';
+import { callerOf } from './batch-routes.ts';
+import type { Exchange } from './exchange.ts';
+import { submitOnce } from './keyed-submit.ts';
+import type { KeyedSubmitOptions } from './keyed-submit.ts';
+import { parsePrefer } from './prefer.ts';
+import type { Route } from './route-table.ts';
+import { UploadBody } from './upload-body.ts';
+import type { UploadLimits } from './upload-body.ts';
+import { planUpload } from './upload-of.ts';
+import type { UploadFormatLimits } from './upload-of.ts';
+
+export interface BatchSubmitOptions extends KeyedSubmitOptions {
+  readonly batches: Batches;
+  readonly ledger: KeyedSubmitOptions['ledger'] & Pick<BatchLedger, 'durable'>;
+  readonly watcher: BatchEndOptions['watcher'];
+  readonly results: DocumentSource;
+  readonly limits: UploadLimits & UploadFormatLimits;
+  /** Where the caller does not say, and at most. */
+  readonly waitMs: number;
+  readonly waitMsMax: number;
+  /** Of the shared clock. */
+  readonly nowMs: () => number;
+}
+
+/** The three ways to name a model; each translates HTTP and calls the data plane of batches. */
+export function batchSubmitRoutes(options: BatchSubmitOptions): readonly Route[] {
+  const handler = (exchange: Exchange): Promise<Answer | StreamedAnswer> => submit(options, exchange);
+  const route = { method: 'POST', scope: 'batch', produces: jsonType, query: batchQuery, handler } as const;
+  return [
+    { ...route, template: '/api/v1/batch' },
+    { ...route, template: '/api/v1/models/{model}/batch' },
+    { ...route, template: '/api/v1/models/{model}/versions/{version}/batch' },
+  ];
+}
+
+async function submit(options: BatchSubmitOptions, exchange: Exchange): Promise<Answer | StreamedAnswer> {
+  const plan = planUpload(exchange, options.limits);
+  const wait = waitOf(options, exchange, plan.format === 'json');
+  const body = new UploadBody(exchange, options.limits);
+  const take = (id: string, bytes: AsyncIterable<Buffer>): Promise<BatchRecord> =>
+    takeUpload(options, exchange, { id, upload: plan.open(bytes), stop: (error) => body.stop(error) });
+  const key = exchange.request.headers['idempotency-key'];
+  if (key === undefined) {
+    const taken = await take(newBatchId(), body);
+    return answerOf(options, exchange, taken, { ...wait, signal: exchange.signal });
+  }
+  return submitOnce(options, exchange, {
+    key,
+    body,
+    dueMs: exchange.startedAtMs + options.waitMsMax,
+    take,
+    answer: (record) => answerOf(options, exchange, record, { ...wait, signal: goesOn }),
+  });
+}
+
+/** Whoever asked under a key and left may ask again, and is to find an answer. */
+const goesOn = new AbortController().signal;
+
+async function takeUpload(
+  { batches }: BatchSubmitOptions,
+  exchange: Exchange,
+  call: Pick<BatchCall, 'id' | 'upload' | 'stop'>,
+): Promise<BatchRecord> {
+  const [model, ref] = exchange.params;
+  const permit = batches.admit(model, exchange.startedAtMs);
+  try {
+    exchange.continue();
+    return await batches.take(permit, {
+      ...call,
+      owner: callerOf(exchange).id,
+      model,
+      ref,
+      onResolved: (version) => {
+        exchange.model = version.model;
+        exchange.version = version.version;
+      },
+    });
+  } finally {
+    permit.release();
+  }
+}
+
+async function answerOf(
+  options: BatchSubmitOptions,
+  exchange: Exchange,
+  batch: BatchRecord,
+  wait: HeededWait,
+): Promise<Answer | StreamedAnswer> {
+  const ended = await untilEnded(options, batch, wait.ms, wait.signal);
+  return ended.status === 'completed' && wait.ms > 0
+    ? documentAnswer(options, exchange, ended, wait)
+    : acceptedAnswer(options, ended, wait);
+}
+
+interface Wait {
+  /** 0: the answer is the batch, done or not. */
+  readonly ms: number;
+  /** `Preference-Applied`, where a preference was. */
+  readonly headers: readonly string[];
+}
+
+interface HeededWait extends Wait {
+  /** Aborts when nobody waits any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Rows that are streamed may be any number: nobody waits for them. A wait beyond the longest is shortened to it. */
+function waitOf({ waitMs, waitMsMax }: BatchSubmitOptions, exchange: Exchange, mayWait: boolean): Wait {
+  const { respondAsync, waitS } = parsePrefer(exchange.request.headers['prefer']);
+  if (respondAsync) return { ms: 0, headers: ['Preference-Applied', 'respond-async'] };
+  if (!mayWait) return { ms: 0, headers: [] };
+  if (waitS === null) return { ms: waitMs, headers: [] };
+  const ms = Math.min(waitS * 1000, waitMsMax);
+  return { ms, headers: ['Preference-Applied', `wait=${Math.floor(ms / 1000)}`] };
+}
+
+/** Only once the batch is where no crash of Redis can lose it. */
+async function acceptedAnswer(
+  { ledger, nowMs }: BatchSubmitOptions,
+  batch: BatchRecord,
+  { headers }: Wait,
+): Promise<Answer> {
+  await ledger.durable(batch);
+  return jsonAnswer(202, toBatchObject(batch, nowMs()), ['Location', batchPath(batch.id), ...headers]);
+}
+
+/** Beyond this an answer is sent while it is made. */
+const gatheredCharsMax = 1_048_576;
+
+async function documentAnswer(
+  { results }: BatchSubmitOptions,
+  exchange: Exchange,
+  batch: BatchRecord,
+  wait: HeededWait,
+): Promise<Answer | StreamedAnswer> {
+  const headers = [
+    'Content-Type',
+    jsonType,
+    'Cache-Control',
+    'no-store',
+    'X-Model-Version',
+    batch.version,
+    ...wait.headers,
+  ];
+  const processingMs = (): number => Math.round(exchange.durationMs() * 1000) / 1000;
+  const pieces = documentBody(results, batch, processingMs, wait.signal);
+  let gathered = '';
+  for (;;) {
+    // oxlint-disable-next-line no-await-in-loop
+    const { done, value } = await pieces.next();
+    if (done === true) return { status: 200, headers, body: gathered };
+    gathered += value;
+    if (gathered.length > gatheredCharsMax)
+      return { status: 200, headers, pieces: withFirst(gathered, pieces) };
+  }
+}
+
+async function* withFirst(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return(undefined);
+  }
+}

@@ -1,0 +1,118 @@
+import type { DeadLetters } from '../queues/batch/batch-ledger.ts';
+import type { CostCurves } from '../queues/batch/cost-curves.ts';
+import type { MemoryGuard } from '../queues/memory-guard.ts';
+import type { Resolver } from '../registry/resolver.ts';
+import type { Admission } from './admission.ts';
+import { BatchFeeds } from './batch/batch-feed.ts';
+import { Batches } from './batch/batches.ts';
+import { UploadMemory } from './batch/held-bytes.ts';
+import { FactsOfBatches } from './batch/results/output-facts.ts';
+import type { BatchParts } from './batch/start-batches.ts';
+import { batchSubmitRoutes } from './http/batch-submit-routes.ts';
+import type { BatchSubmitOptions } from './http/batch-submit-routes.ts';
+import { batchSurfaceRoutes } from './http/batch-surface.ts';
+import type { BatchSurfaceLimits } from './http/batch-surface.ts';
+import type { Route } from './http/route-table.ts';
+import type { Idempotency } from './idempotency/idempotency.ts';
+
+export interface JoinBatchesOptions {
+  readonly parts: BatchParts;
+  readonly letters: DeadLetters;
+  readonly costs: Pick<CostCurves, 'rowsFor'>;
+  readonly admission: Admission;
+  readonly memory: Pick<MemoryGuard, 'admit'>;
+  readonly resolver: Pick<Resolver, 'resolve'>;
+  readonly idempotency: Pick<Idempotency, 'around'>;
+  /** Throws `invalid_input` for an address that no webhook may have. */
+  readonly checkWebhook: (url: string) => void;
+  /** Of the shared clock. */
+  readonly nowMs: () => number;
+  /** Aborts when the process is told to stop. */
+  readonly stopping: AbortSignal;
+  readonly defaultModel: string;
+  readonly settings: BatchRouteSettings;
+}
+
+export interface BatchRouteSettings {
+  readonly wait_ms: number;
+  readonly wait_ms_max: number;
+  readonly retention_ms: number;
+  readonly rows_max: number;
+  readonly bytes_max: number;
+  readonly line_bytes_max: number;
+  readonly json_held_bytes_max: number;
+  readonly open_max: number;
+  readonly chunk_rows_max: number;
+  readonly chunk_bytes_max: number;
+  readonly run_ms_target: number;
+  readonly upload_idle_ms: number;
+  readonly upload_bytes_per_s_min: number;
+  readonly upload_lease_ms: number;
+}
+
+/** What all uploads of a process hold at once: as much as the bodies of predictions may. */
+const heldBytesMax = 268_435_456;
+/** A lease is renewed so often that two renewals in a row may fail. */
+const renewalsPerLease = 3;
+/** Each holds a socket, and of results two chunks of some MiB. */
+const eventStreams = { countMax: 1000, perCallerMax: 100 } as const;
+const resultStreams = { countMax: 64, perCallerMax: 16 } as const;
+/** For those who wait for an answer nothing is read twice. */
+const feedIntervalMs = 0;
+
+/** All routes of batches, on what a process has started for them. */
+export function batchRouteList(options: JoinBatchesOptions): readonly Route[] {
+  const { parts, settings, resolver, nowMs } = options;
+  const limits: BatchSurfaceLimits = {
+    openMax: settings.open_max,
+    retentionMs: settings.retention_ms,
+    eventStreams,
+    resultStreams,
+  };
+  const { ledger, watcher } = parts;
+  return [
+    ...batchSubmitRoutes({
+      batches: batchesOf(options),
+      ledger,
+      watcher,
+      idempotency: options.idempotency,
+      results: {
+        ...parts,
+        feeds: new BatchFeeds({ ledger, watcher, intervalMs: feedIntervalMs }),
+        facts: new FactsOfBatches(resolver),
+      },
+      limits: uploadLimits(settings),
+      waitMs: settings.wait_ms,
+      waitMsMax: settings.wait_ms_max,
+      nowMs,
+    }),
+    ...batchSurfaceRoutes({ ...options, ...parts, limits }),
+  ];
+}
+
+function batchesOf({ parts, settings, ...options }: JoinBatchesOptions): Batches {
+  return new Batches({
+    ...options,
+    ...parts,
+    uploads: new UploadMemory(heldBytesMax),
+    limits: {
+      openMax: settings.open_max,
+      rowsMax: settings.rows_max,
+      chunkRowsMax: settings.chunk_rows_max,
+      chunkBytesMax: settings.chunk_bytes_max,
+      runMsTarget: settings.run_ms_target,
+      retentionMs: settings.retention_ms,
+      touchMs: Math.floor(settings.upload_lease_ms / renewalsPerLease),
+    },
+  });
+}
+
+function uploadLimits(settings: BatchRouteSettings): BatchSubmitOptions['limits'] {
+  return {
+    idleMs: settings.upload_idle_ms,
+    bytesPerSMin: settings.upload_bytes_per_s_min,
+    bytesMax: settings.bytes_max,
+    lineBytesMax: settings.line_bytes_max,
+    heldBytesMax: settings.json_held_bytes_max,
+  };
+}
