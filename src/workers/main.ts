@@ -1,5 +1,6 @@
 import { getCompileCacheDir } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { ulid } from 'ulid';
 import { channels } from '../channels.ts';
 import type { FaultEvent, NoticeEvent } from '../channels.ts';
@@ -37,6 +38,12 @@ import { preload, preloadOrder } from './preload.ts';
 import { Quarantine } from './quarantine.ts';
 import { VersionFaults } from './version-faults.ts';
 import { Worker } from './worker.ts';
+
+/**
+ * Chunks and results of megabytes come and go outside of V8's heap, and by itself V8 collects the whole heap for every
+ * 20 MB of them: 36 pauses of 10 ms in 300 MB of chunks, 7 with this (measured), in which no prediction moves.
+ */
+setFlagsFromString('--external-memory-accounted-in-global-limit');
 
 const serviceName = 'millrace-worker';
 const workerId = `worker-${ulid()}`;

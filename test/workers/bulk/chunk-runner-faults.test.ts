@@ -2,8 +2,13 @@ import { expect } from 'chai';
 import { channels } from '../../../src/channels.ts';
 import type { ChunkEvent, FaultEvent, HostEvent } from '../../../src/channels.ts';
 import { MillraceError } from '../../../src/errors.ts';
-import { closeConnections } from '../../queues/builders.ts';
+import {
+  createBullmqBulkConsumer,
+  createBullmqBulkLane,
+} from '../../../src/queues/batch/bullmq-bulk-lane.ts';
+import { closeConnections, connect } from '../../queues/builders.ts';
 import { rejectionOf } from '../../queues/inbox.ts';
+import { redisUrl } from '../../support/services.ts';
 import { collectEvents } from '../support/collect-events.ts';
 import type { EventLog } from '../support/collect-events.ts';
 import { openFixtureRegistry } from '../support/fixture-registry.ts';
@@ -159,6 +164,44 @@ describe('chunk runner, stopped or failing', () => {
       );
       expect(rig.letters.map(({ attempts }) => attempts)).to.deep.equal([5, 5, 5]);
       expect(chunkLog.events.map(({ outcome }) => outcome)).to.deep.equal(['retried', 'settled']);
+    });
+
+    it('comes again from the lane after each of its attempts, until it is settled', async () => {
+      rig = await openChunkRig(registry);
+      const version = await registry.register('gather-strict');
+      const ref = await rig.submit(version, { tensors: integers('index', 3) });
+      const { runner, hosts, keys } = rig;
+      await hosts.close(1000);
+      const producing = await connect('producer', redisUrl());
+      const lane = createBullmqBulkLane({ redis: producing, keys, eventsKeptMax: 10, attempts: 3 });
+      const consumer = createBullmqBulkConsumer({
+        connection: await connect('blocking', redisUrl()),
+        keys,
+        pool: 'default',
+        concurrency: 2,
+        lockMs: 600,
+        stalledIntervalMs: 300,
+        backoffMs: 5,
+        backoffMsMax: 10,
+      });
+      await consumer.start((chunk) => runner.run(chunk));
+      await lane.add('default', [ref]);
+      await chunkLog.next(({ outcome }) => outcome === 'settled');
+      const attempts = chunkLog.events.map(({ attempt, outcome }) => [attempt, outcome]);
+      expect(attempts).to.deep.equal([
+        [1, 'retried'],
+        [2, 'retried'],
+        [3, 'settled'],
+      ]);
+      expect(await rig.ledger.get(ref.batchId)).to.include({ status: 'completed', rowsRetryable: 3 });
+      expect(rig.letters.map(({ row, attempts: count }) => [row, count])).to.deep.equal([
+        [0, 3],
+        [1, 3],
+        [2, 3],
+      ]);
+      expect(await consumer.drain(5000)).to.equal('drained');
+      await consumer.close();
+      await lane.close();
     });
 
     it('rejects when the registry cannot be read', async () => {

@@ -8,6 +8,7 @@ import type { ChunkInput, ChunkResult } from '../../../../src/queues/batch/chunk
 import { createRedisBatchLedger } from '../../../../src/queues/batch/redis-batch-ledger.ts';
 import { createChunkStore } from '../../../../src/queues/batch/redis-chunk-store.ts';
 import { createRedisKeys } from '../../../../src/queues/lanes.ts';
+import type { RedisKeys } from '../../../../src/queues/lanes.ts';
 import type { ModelVersion } from '../../../../src/registry/model-version.ts';
 import type { NamedTensors } from '../../../../src/tensors/tensor.ts';
 import { ChunkRunner } from '../../../../src/workers/bulk/chunk-runner.ts';
@@ -32,6 +33,7 @@ export interface ChunkRig {
   readonly chunks: ChunkStore;
   readonly hosts: HostPool;
   readonly redis: Redis;
+  readonly keys: RedisKeys;
   readonly letters: readonly Letter[];
   readonly fedPools: readonly string[];
   readonly runner: ChunkRunner;
@@ -92,6 +94,7 @@ export async function openChunkRig(
     chunks,
     hosts,
     redis,
+    keys,
     letters,
     fedPools,
     runner: new ChunkRunner(options),
