@@ -13,7 +13,9 @@ import type { BatchSubmitOptions } from './http/batch-submit-routes.ts';
 import { batchSurfaceRoutes } from './http/batch-surface.ts';
 import type { BatchSurfaceLimits } from './http/batch-surface.ts';
 import type { Route } from './http/route-table.ts';
+import { webhookRoutes } from './http/webhook-routes.ts';
 import type { Idempotency } from './idempotency/idempotency.ts';
+import type { Webhooks } from './webhooks/start-webhooks.ts';
 
 export interface JoinBatchesOptions {
   readonly parts: BatchParts;
@@ -23,8 +25,7 @@ export interface JoinBatchesOptions {
   readonly memory: Pick<MemoryGuard, 'admit'>;
   readonly resolver: Pick<Resolver, 'resolve'>;
   readonly idempotency: Pick<Idempotency, 'around'>;
-  /** Throws `invalid_input` for an address that no webhook may have. */
-  readonly checkWebhook: (url: string) => void;
+  readonly webhooks: Webhooks;
   /** Of the shared clock. */
   readonly nowMs: () => number;
   /** Aborts when the process is told to stop. */
@@ -62,7 +63,7 @@ const feedIntervalMs = 0;
 
 /** All routes of batches, on what a process has started for them. */
 export function batchRouteList(options: JoinBatchesOptions): readonly Route[] {
-  const { parts, settings, resolver, nowMs } = options;
+  const { parts, settings, resolver, webhooks, nowMs } = options;
   const limits: BatchSurfaceLimits = {
     openMax: settings.open_max,
     retentionMs: settings.retention_ms,
@@ -87,6 +88,7 @@ export function batchRouteList(options: JoinBatchesOptions): readonly Route[] {
       nowMs,
     }),
     ...batchSurfaceRoutes({ ...options, ...parts, limits }),
+    ...webhookRoutes({ webhooks, ledger, now: Date.now }),
   ];
 }
 
@@ -95,6 +97,7 @@ function batchesOf({ parts, settings, ...options }: JoinBatchesOptions): Batches
     ...options,
     ...parts,
     uploads: new UploadMemory(heldBytesMax),
+    checkWebhook: (url) => options.webhooks.checkUrl(url),
     limits: {
       openMax: settings.open_max,
       rowsMax: settings.rows_max,

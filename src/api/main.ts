@@ -49,8 +49,7 @@ import { Saturation } from './saturation.ts';
 import { SharedAnswers } from './shared-answers.ts';
 import type { SharedAnswer } from './shared-answers.ts';
 import { SingleFlight } from './single-flight.ts';
-import { AddressGuard } from './webhooks/address-guard.ts';
-import { checkWebhookUrl } from './webhooks/webhook-url.ts';
+import { startWebhooks } from './webhooks/start-webhooks.ts';
 
 /** Bodies in memory at once, in times of the largest: 256 MiB by default. */
 const bufferedBodyCountMax = 64;
@@ -141,14 +140,16 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
   );
   const answers = await shareAnswers(lifecycle, connections, memory, settings);
   const idempotency = await startIdempotency(lifecycle, connections, settings.idempotency);
+  const keyFile = join(home, 'keys.db');
   const keyStore = await lifecycle.start(
     'key store',
-    () => new SqliteKeyStore(join(home, 'keys.db')),
+    () => new SqliteKeyStore(keyFile),
     (each) => each.close(),
   );
   const batches = await startBatches(lifecycle, { ...connections, artifacts }, settings.batch);
-  const { stopping } = lifecycle;
-  return { ...connections, store, resolver, link, memory, answers, idempotency, batches, keyStore, stopping };
+  const webhooks = await startWebhooks(lifecycle, { ...connections, ...batches, keyFile }, settings.webhooks);
+  const answering = { link, memory, answers, idempotency, batches, webhooks };
+  return { ...connections, ...answering, store, resolver, keyStore, stopping: lifecycle.stopping };
 }
 
 function routeTable(
@@ -199,18 +200,13 @@ function routeTable(
 
 function batchRoutes(settings: Settings, parts: Parts, admission: Admission): readonly Route[] {
   const { redis, keys, clock, batches } = parts;
-  const { batch, webhooks, default_model: defaultModel } = settings;
-  const guard = new AddressGuard({
-    allowedNetworks: webhooks.allowed_networks,
-    allowedPorts: webhooks.allowed_ports,
-  });
+  const { batch, default_model: defaultModel } = settings;
   return batchRouteList({
     ...parts,
     parts: batches,
     letters: createRedisDeadLetters({ redis, keys, countMax: batch.dead_letters_max }),
     costs: createRedisCostCurves({ redis, keys }),
     admission,
-    checkWebhook: (url) => checkWebhookUrl(url, guard),
     nowMs: () => clock.nowMs(),
     defaultModel,
     settings: batch,
@@ -266,12 +262,13 @@ async function connect(lifecycle: Lifecycle, settings: Settings, url: string) {
   const redis = await client('command');
   const producing = await client('producer');
   const subscriber = await client('subscriber');
+  const blocking = await client('blocking');
   const clock = await lifecycle.start(
     'clock',
     () => createSharedClock({ redis }),
     (each) => each.close(),
   );
-  return { redis, producing, subscriber, clock, keys: createRedisKeys(settings.redis.prefix) };
+  return { redis, producing, subscriber, blocking, clock, keys: createRedisKeys(settings.redis.prefix) };
 }
 
 function callerCheck(settings: Settings, keys: KeyStore, limiter: RateLimiter): CallerCheck {

@@ -2,7 +2,7 @@ import { MillraceError } from '../../errors.ts';
 import { isFinal } from '../../queues/batch/batch.ts';
 import type { BatchLedger } from '../../queues/batch/batch-ledger.ts';
 import { batchPath } from '../batch/batch-view.ts';
-import type { WebhookSecret, WebhookSecrets } from '../keys/webhook-secrets.ts';
+import type { WebhookSecret } from '../keys/webhook-secrets.ts';
 import type { Delivery } from '../webhooks/delivery-log.ts';
 import type { Webhooks } from '../webhooks/start-webhooks.ts';
 import { webhookJobOf } from '../webhooks/webhook-outbox.ts';
@@ -13,18 +13,17 @@ import { batchOf, callerOf } from './batch-routes.ts';
 import type { Exchange } from './exchange.ts';
 import type { Route } from './route-table.ts';
 
-export interface WebhookRoutesOptions extends Webhooks {
+export interface WebhookRoutesOptions {
+  readonly webhooks: Omit<Webhooks, 'checkUrl'>;
   readonly ledger: Pick<BatchLedger, 'get' | 'hasExpired'>;
-  readonly secrets: Pick<WebhookSecrets, 'ensure' | 'rotate'>;
-  /** How long the secret before signs too. */
-  readonly rotationOverlapMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
 /** What came of the webhook of a batch, and the secrets that a caller's webhooks are signed with. */
 export function webhookRoutes(options: WebhookRoutesOptions): readonly Route[] {
-  const { secrets, rotationOverlapMs, now } = options;
+  const { now } = options;
+  const { secrets, rotationOverlapMs } = options.webhooks;
   const route = { scope: 'batch', produces: jsonType, query: [] } as const;
   return [
     {
@@ -59,9 +58,12 @@ export function webhookRoutes(options: WebhookRoutesOptions): readonly Route[] {
   ];
 }
 
-async function showDeliveries({ ledger, log }: WebhookRoutesOptions, exchange: Exchange): Promise<Answer> {
+async function showDeliveries(
+  { ledger, webhooks }: WebhookRoutesOptions,
+  exchange: Exchange,
+): Promise<Answer> {
   const { id, webhook } = await batchOf(exchange, ledger);
-  const deliveries = webhook === null ? [] : await log.list(id);
+  const deliveries = webhook === null ? [] : await webhooks.log.list(id);
   return jsonAnswer(200, {
     webhook,
     status: webhook === null ? null : statusOf(deliveries.at(-1)),
@@ -69,14 +71,14 @@ async function showDeliveries({ ledger, log }: WebhookRoutesOptions, exchange: E
   });
 }
 
-async function redeliver({ ledger, queue }: WebhookRoutesOptions, exchange: Exchange): Promise<Answer> {
+async function redeliver({ ledger, webhooks }: WebhookRoutesOptions, exchange: Exchange): Promise<Answer> {
   const record = await batchOf(exchange, ledger);
   const job = webhookJobOf(record, true);
   if (job === undefined)
     throw new MillraceError('conflict', 'There is nothing to deliver', {
       details: isFinal(record.status) ? 'The batch has no webhook' : 'The batch has not ended',
     });
-  await queue.add(job);
+  await webhooks.queue.add(job);
   const deliveries = `${batchPath(record.id)}/deliveries`;
   return jsonAnswer(202, { webhook: job.url, links: { deliveries } }, ['Location', deliveries]);
 }

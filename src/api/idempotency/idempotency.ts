@@ -157,9 +157,10 @@ export class Idempotency {
     } catch (thrown) {
       const error = toMillraceError(thrown);
       const status = statusByCode[error.code];
-      if (begun && status < 500 && !passing.has(status))
-        return { answer: errorAnswer(error, request.requestId), error };
-      await this.#release(claim, mayBeThere);
+      const isRefusal = status < 500 && !passing.has(status);
+      if (begun && isRefusal) return { answer: errorAnswer(error, request.requestId), error };
+      // A request that was refused has made nothing.
+      await this.#release(claim, mayBeThere && !isRefusal);
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 import { channels } from '../../channels.ts';
 import type { FaultEvent } from '../../channels.ts';
+import { MillraceError } from '../../errors.ts';
 import { isFinal } from '../../queues/batch/batch.ts';
 import type { BatchRecord } from '../../queues/batch/batch.ts';
 import type { BatchLedger, BatchWatcher } from '../../queues/batch/batch-ledger.ts';
@@ -31,10 +32,10 @@ export class WebhookOutbox {
     this.#options = options;
   }
 
+  /** Looks as soon as the watcher hears of endings, which it says once it does. */
   start(): void {
     this.#unwatch = this.#options.watcher.onEnding(this.#look);
     this.#timer = setInterval(this.#look, pollMs);
-    this.#look();
   }
 
   async close(): Promise<void> {
@@ -62,7 +63,8 @@ export class WebhookOutbox {
         if (ids.length === endingsAtOnceMax && handed.includes(true)) this.#again = true;
       }
     } catch (error) {
-      publishFault('Ended batches could not be read', error);
+      // Of a Redis that is away its connections tell.
+      if (!isUnavailable(error)) publishFault('Ended batches could not be read', error);
     }
   }
 
@@ -75,7 +77,7 @@ export class WebhookOutbox {
       await ledger.acknowledgeEnding(id);
       return true;
     } catch (error) {
-      publishFault(`The ending of ${id} was not handed on`, error);
+      if (!isUnavailable(error)) publishFault(`The ending of ${id} was not handed on`, error);
       return false;
     }
   }
@@ -86,6 +88,10 @@ export function webhookJobOf(record: BatchRecord, redelivery = false): WebhookJo
   const { id: batchId, owner, webhook: url, expiresAtMs, status } = record;
   if (url === null || expiresAtMs === null || !isFinal(status)) return undefined;
   return { batchId, owner, url, body: JSON.stringify(toBatchObject(record)), expiresAtMs, redelivery };
+}
+
+function isUnavailable(error: unknown): boolean {
+  return MillraceError.is(error) && error.code === 'service_unavailable';
 }
 
 function publishFault(message: string, error: unknown): void {

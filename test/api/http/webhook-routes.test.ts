@@ -52,10 +52,12 @@ describe('webhook routes', () => {
     api = await startTestApi({
       routes: webhookRoutes({
         ledger: rig.ledger,
-        log: { list: async () => deliveries },
-        queue: { add: async (job) => void added.push(job) },
-        secrets: new MemorySecrets(),
-        rotationOverlapMs: 60_000,
+        webhooks: {
+          log: { list: async () => deliveries },
+          queue: { add: async (job) => void added.push(job) },
+          secrets: new MemorySecrets(),
+          rotationOverlapMs: 60_000,
+        },
         now: () => nowMs,
       }),
     });

@@ -344,6 +344,19 @@ describe('requests with an idempotency key', () => {
     expect((await ask(idempotency, next)).body).to.equal('{"batchId":"batch_1","takenOver":true}');
   });
 
+  it('that are refused once their body was read have made nothing', async () => {
+    const { idempotency } = await start();
+    const refused = new Fingerprint('POST', '/api/v1/batch');
+    refused.add('wrong');
+    const run = async (turn: Turn) => {
+      await turn.bodyRead();
+      throw new MillraceError('invalid_input');
+    };
+    expect(await codeOf(ask(idempotency, request(run, { fingerprint: refused })))).to.equal('invalid_input');
+    const right = request(async () => jsonAnswer(200, 1), { url: '/api/v1/batch', body: 'right' });
+    expect(await codeOf(ask(idempotency, right))).to.equal('200');
+  });
+
   it('do not wait for a caller who left', async () => {
     const { idempotency } = await start();
     const leaving = new AbortController();

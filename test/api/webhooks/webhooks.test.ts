@@ -5,7 +5,6 @@ import { expect } from 'chai';
 import { Webhook } from 'standardwebhooks';
 import { toBatchObject } from '../../../src/api/batch/batch-view.ts';
 import { SqliteWebhookSecrets } from '../../../src/api/keys/sqlite-webhook-secrets.ts';
-import { AddressGuard } from '../../../src/api/webhooks/address-guard.ts';
 import { deliveriesKeptMax, DeliveryLog } from '../../../src/api/webhooks/delivery-log.ts';
 import type { Delivery } from '../../../src/api/webhooks/delivery-log.ts';
 import { startWebhooks } from '../../../src/api/webhooks/start-webhooks.ts';
@@ -28,6 +27,9 @@ const timeout = () => AbortSignal.timeout(15_000);
 const settings: WebhookSettings = {
   timeout_ms: 10_000,
   retry_delays_s: '0,0,0',
+  rotation_overlap_ms: 60_000,
+  allowed_networks: '127.0.0.1',
+  allowed_ports: '443',
   in_flight_max: 8,
   per_host_max: 8,
 };
@@ -72,8 +74,7 @@ describe('webhooks of batches', () => {
         keys,
         ledger,
         watcher,
-        secrets,
-        guard: new AddressGuard({ allowedNetworks: '127.0.0.1', allowedPorts: '443' }),
+        keyFile: join(home, 'keys.db'),
       },
       { ...settings, ...over },
     );
