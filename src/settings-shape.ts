@@ -101,6 +101,10 @@ export interface Settings {
     readonly window_chunks: number;
     readonly sweep_ms: number;
     readonly dead_letters_max: number;
+    readonly result_streams_max: number;
+    readonly result_streams_per_caller_max: number;
+    readonly event_streams_max: number;
+    readonly event_streams_per_caller_max: number;
     readonly run_ms_target: number;
     readonly run_rows_max: number;
     readonly attempts: number;

@@ -267,6 +267,18 @@ export const crossRules: readonly CrossRule[] = [
     why: 'the first pause would be longer than the longest',
   },
   {
+    left: 'batch.result_streams_per_caller_max',
+    relation: 'at most',
+    right: 'batch.result_streams_max',
+    why: 'it would never be reached',
+  },
+  {
+    left: 'batch.event_streams_per_caller_max',
+    relation: 'at most',
+    right: 'batch.event_streams_max',
+    why: 'it would never be reached',
+  },
+  {
     left: 'drain_delay_ms',
     relation: 'less than',
     right: 'shutdown_grace_ms',

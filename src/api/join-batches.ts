@@ -12,9 +12,11 @@ import { batchSubmitRoutes } from './http/batch-submit-routes.ts';
 import type { BatchSubmitOptions } from './http/batch-submit-routes.ts';
 import { batchSurfaceRoutes } from './http/batch-surface.ts';
 import type { BatchSurfaceLimits } from './http/batch-surface.ts';
+import { limitsRoutes } from './http/limits-routes.ts';
 import type { Route } from './http/route-table.ts';
 import { webhookRoutes } from './http/webhook-routes.ts';
 import type { Idempotency } from './idempotency/idempotency.ts';
+import type { LimitSettings } from './limits.ts';
 import type { Webhooks } from './webhooks/start-webhooks.ts';
 
 export interface JoinBatchesOptions {
@@ -30,8 +32,12 @@ export interface JoinBatchesOptions {
   readonly nowMs: () => number;
   /** Aborts when the process is told to stop. */
   readonly stopping: AbortSignal;
-  readonly defaultModel: string;
-  readonly settings: BatchRouteSettings;
+  readonly settings: JoinBatchesSettings;
+}
+
+export interface JoinBatchesSettings extends LimitSettings {
+  readonly default_model: string;
+  readonly batch: BatchRouteSettings & LimitSettings['batch'];
 }
 
 export interface BatchRouteSettings {
@@ -49,27 +55,21 @@ export interface BatchRouteSettings {
   readonly upload_idle_ms: number;
   readonly upload_bytes_per_s_min: number;
   readonly upload_lease_ms: number;
+  readonly event_streams_max: number;
+  readonly result_streams_max: number;
 }
 
 /** What all uploads of a process hold at once: as much as the bodies of predictions may. */
 const heldBytesMax = 268_435_456;
 /** A lease is renewed so often that two renewals in a row may fail. */
 const renewalsPerLease = 3;
-/** Each holds a socket, and of results two chunks of some MiB. */
-const eventStreams = { countMax: 1000, perCallerMax: 100 } as const;
-const resultStreams = { countMax: 64, perCallerMax: 16 } as const;
 /** For those who wait for an answer nothing is read twice. */
 const feedIntervalMs = 0;
 
 /** All routes of batches, on what a process has started for them. */
 export function batchRouteList(options: JoinBatchesOptions): readonly Route[] {
-  const { parts, settings, resolver, webhooks, nowMs } = options;
-  const limits: BatchSurfaceLimits = {
-    openMax: settings.open_max,
-    retentionMs: settings.retention_ms,
-    eventStreams,
-    resultStreams,
-  };
+  const { parts, resolver, webhooks, nowMs, settings } = options;
+  const { batch } = settings;
   const { ledger, watcher } = parts;
   return [
     ...batchSubmitRoutes({
@@ -82,18 +82,36 @@ export function batchRouteList(options: JoinBatchesOptions): readonly Route[] {
         feeds: new BatchFeeds({ ledger, watcher, intervalMs: feedIntervalMs }),
         facts: new FactsOfBatches(resolver),
       },
-      limits: uploadLimits(settings),
-      waitMs: settings.wait_ms,
-      waitMsMax: settings.wait_ms_max,
+      limits: uploadLimits(batch),
+      waitMs: batch.wait_ms,
+      waitMsMax: batch.wait_ms_max,
       nowMs,
     }),
-    ...batchSurfaceRoutes({ ...options, ...parts, limits }),
+    ...batchSurfaceRoutes({ ...options, ...parts, limits: surfaceLimits(batch) }),
     ...webhookRoutes({ webhooks, ledger, now: Date.now }),
+    ...limitsRoutes({ settings, ledger }),
   ];
 }
 
-function batchesOf({ parts, settings, ...options }: JoinBatchesOptions): Batches {
+function surfaceLimits(settings: JoinBatchesSettings['batch']): BatchSurfaceLimits {
+  return {
+    openMax: settings.open_max,
+    retentionMs: settings.retention_ms,
+    eventStreams: {
+      countMax: settings.event_streams_max,
+      perCallerMax: settings.event_streams_per_caller_max,
+    },
+    resultStreams: {
+      countMax: settings.result_streams_max,
+      perCallerMax: settings.result_streams_per_caller_max,
+    },
+  };
+}
+
+function batchesOf({ parts, settings: all, ...options }: JoinBatchesOptions): Batches {
+  const { batch: settings, default_model: defaultModel } = all;
   return new Batches({
+    defaultModel,
     ...options,
     ...parts,
     uploads: new UploadMemory(heldBytesMax),

@@ -200,7 +200,7 @@ function routeTable(
 
 function batchRoutes(settings: Settings, parts: Parts, admission: Admission): readonly Route[] {
   const { redis, keys, clock, batches } = parts;
-  const { batch, default_model: defaultModel } = settings;
+  const { batch } = settings;
   return batchRouteList({
     ...parts,
     parts: batches,
@@ -208,8 +208,7 @@ function batchRoutes(settings: Settings, parts: Parts, admission: Admission): re
     costs: createRedisCostCurves({ redis, keys }),
     admission,
     nowMs: () => clock.nowMs(),
-    defaultModel,
-    settings: batch,
+    settings,
   });
 }
 

@@ -6,7 +6,7 @@ import { errorCatalogue } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { compile } from '../../src/validation.ts';
 import type { SchemaObject } from '../../src/validation.ts';
-import { useTestApi } from './support/test-api.ts';
+import { useBatchRig } from './batch/support/batch-rig.ts';
 import type { TestRequest } from './support/test-api.ts';
 
 const document = openApiDocument({ version: '1.2.3', timeoutMsMax: 60_000 });
@@ -32,10 +32,23 @@ function operations(): {
   readonly template: string;
   readonly operation: Operation;
 }[] {
-  return Object.entries(document.paths).flatMap(([template, { get, post }]) => [
-    ...(get === undefined ? [] : [{ method: 'GET', template, operation: get }]),
-    ...(post === undefined ? [] : [{ method: 'POST', template, operation: post }]),
-  ]);
+  return Object.keys(document.paths).flatMap((template) =>
+    methods.flatMap((method) => {
+      const operation = operationOf(method, template);
+      return operation === undefined ? [] : [{ method, template, operation }];
+    }),
+  );
+}
+
+const methods = ['GET', 'POST', 'DELETE'] as const;
+
+function operationOf(method: string, template: string): Operation | undefined {
+  return document.paths[template]?.[method.toLowerCase() as 'get' | 'post' | 'delete'];
+}
+
+/** The scope that a call needs, as routes have it. */
+function scopeOf({ security: [first] }: Operation): string {
+  return first === undefined ? 'public' : (first['apiKey']?.[0] ?? 'any');
 }
 
 function mediaTypes(): MediaType[] {
@@ -49,13 +62,13 @@ function mediaTypes(): MediaType[] {
 }
 
 describe('OpenAPI document', () => {
-  const api = useTestApi();
+  const rig = useBatchRig();
+  const api = () => rig().api;
 
   it('has exactly the routes of the table, with their scopes', () => {
-    const described = operations().map(({ method, template, operation }) => {
-      const scope = operation.security[0]?.['apiKey']?.[0] ?? 'public';
-      return `${method} ${template} ${scope}`;
-    });
+    const described = operations().map(
+      ({ method, template, operation }) => `${method} ${template} ${scopeOf(operation)}`,
+    );
     const routed = api().table.routes.map(({ method, template, scope }) => `${method} ${template} ${scope}`);
     expect(described).to.have.members(routed);
   });
@@ -65,7 +78,7 @@ describe('OpenAPI document', () => {
       const item = document.paths[template]!;
       const named = (item.parameters ?? []).map(({ name }) => `{${name}}`);
       expect(template.split('/').filter((segment) => segment.startsWith('{'))).to.deep.equal(named);
-      const operation = method === 'GET' ? item.get! : item.post!;
+      const operation = operationOf(method, template)!;
       const inQuery = (operation.parameters ?? []).filter((each) => each.in === 'query');
       expect(inQuery.map(({ name }) => name)).to.have.members([...(query ?? [])]);
     }
@@ -73,8 +86,7 @@ describe('OpenAPI document', () => {
 
   it('says 429 of the calls that are limited, and of no other', () => {
     for (const { template, method, unlimited } of api().table.routes) {
-      const item = document.paths[template]!;
-      const { responses: described } = method === 'GET' ? item.get! : item.post!;
+      const { responses: described } = operationOf(method, template)!;
       expect('429' in described, template).to.equal(unlimited !== true);
     }
   });
@@ -142,16 +154,77 @@ describe('OpenAPI document', () => {
   ];
   for (const [index, [method, template, path, status, init]] of calls.entries())
     it(`describes the ${status} of ${method} ${path} (${index + 1})`, async () => {
-      const response = await api().request(path, init);
-      const body: unknown = await response.json();
-      expect(response.status, JSON.stringify(body)).to.equal(status);
-      const item = document.paths[template]!;
-      const operation = method === 'GET' ? item.get! : item.post!;
-      const described = resolved(operation.responses[String(status)]!);
-      const schema = described.content!['application/json']!.schema;
-      expect(problems(schema, body)).to.deep.equal([]);
-      for (const name of Object.keys(described.headers ?? {}))
-        if (!(name === 'Accept-Post' && status !== 415) && name !== 'Idempotency-Replayed')
-          expect(response.headers.has(name), name).to.equal(true);
+      await expectDescribed(method, template, status, await api().request(path, init));
+    });
+
+  /** `{id}` becomes that of the batch that the third member names. */
+  const batchCalls: readonly (readonly [string, string, keyof typeof batches, number, string?])[] = [
+    ['GET', '/api/v1/batch', 'ended', 200],
+    ['GET', '/api/v1/batch', 'ended', 400, '?limit=0'],
+    ['GET', '/api/v1/batch/{id}', 'running', 200],
+    ['GET', '/api/v1/batch/{id}', 'none', 404],
+    ['GET', '/api/v1/batch/{id}/results', 'running', 200],
+    ['GET', '/api/v1/batch/{id}/results', 'ended', 200],
+    ['GET', '/api/v1/batch/{id}/results', 'ended', 400, '?from=x'],
+    ['GET', '/api/v1/batch/{id}/events', 'none', 404],
+    ['POST', '/api/v1/batch/{id}/pause', 'running', 200],
+    ['POST', '/api/v1/batch/{id}/resume', 'running', 200],
+    ['POST', '/api/v1/batch/{id}/resume', 'ended', 409],
+    ['POST', '/api/v1/batch/{id}/retry', 'ended', 202],
+    ['POST', '/api/v1/batch/{id}/retry', 'running', 409],
+    ['DELETE', '/api/v1/batch/{id}', 'running', 202],
+    ['DELETE', '/api/v1/batch/{id}', 'ended', 200],
+    ['GET', '/api/v1/batch/{id}/deliveries', 'ended', 200],
+    ['POST', '/api/v1/batch/{id}/redeliver', 'ended', 409],
+    ['GET', '/api/v1/webhook-secret', 'none', 200],
+    ['POST', '/api/v1/webhook-secret/rotate', 'none', 200],
+    ['GET', '/api/v1/dead-letters', 'none', 200],
+    ['POST', '/api/v1/dead-letters/{id}/replay', 'none', 404],
+    ['POST', '/api/v1/dead-letters/replay', 'none', 202],
+    ['GET', '/api/v1/limits', 'none', 200],
+  ];
+  const batches = { running: '', ended: '', none: 'batch_01J00000000000000000000000' };
+  before(async () => {
+    const rows = { firstRow: 0, rowCount: 4, lines: { first: 1 }, refused: [1], failed: [2] };
+    batches.running = await rig().submit([rows, { firstRow: 4, rowCount: 4 }], { unfinished: [1] });
+    batches.ended = await rig().submit([rows]);
+  });
+  for (const [method, template, which, status, query = ''] of batchCalls)
+    it(`describes the ${status} of ${method} ${template}${query}, batch ${which}`, async () => {
+      const path = template.replace('{id}', batches[which]) + query;
+      await expectDescribed(method, template, status, await api().request(path, { method }));
+    });
+
+  for (const [type, body, status] of [
+    ['application/x-ndjson', '[1,2,3,4,5]\n', 202],
+    ['application/json', '{"inputs":[[1,2,3,4,5]]}', 202],
+    ['application/json', '{"inputs":[[1,2,3,4,5]],"parameters":{"model":"none"}}', 404],
+    ['application/json', '{"input":[]}', 400],
+    ['text/plain', 'x', 415],
+  ] as const)
+    it(`describes the ${status} of a batch of ${type}, ${body.trim()}`, async () => {
+      const headers = { 'content-type': type, prefer: 'respond-async' };
+      const response = await api().request('/api/v1/batch', { method: 'POST', headers, body });
+      await expectDescribed('POST', '/api/v1/batch', status, response);
     });
 });
+
+/** Headers that only some answers of a status have. */
+const sometimes = new Set(['Idempotency-Replayed', 'Preference-Applied']);
+
+async function expectDescribed(
+  method: string,
+  template: string,
+  status: number,
+  response: Response,
+): Promise<void> {
+  const body: unknown = await response.json();
+  expect(response.status, JSON.stringify(body)).to.equal(status);
+  const operation = operationOf(method, template)!;
+  const described = resolved(operation.responses[String(status)]!);
+  const schema = described.content!['application/json']!.schema;
+  expect(problems(schema, body)).to.deep.equal([]);
+  for (const name of Object.keys(described.headers ?? {}))
+    if (!(name === 'Accept-Post' && status !== 415) && !sometimes.has(name))
+      expect(response.headers.has(name), name).to.equal(true);
+}

@@ -1,9 +1,15 @@
+import { batchPaths } from './batch-paths.ts';
+import { batchSchemas } from './batch-schemas.ts';
+import { batchSubmitPaths } from './batch-submit-paths.ts';
+import { deadLetterPaths } from './dead-letter-paths.ts';
 import { errorHeaders, errorResponses, errorSchemas } from './errors.ts';
+import { limitsPaths, limitsSchemas } from './limits-paths.ts';
 import { modelPaths } from './model-paths.ts';
 import { predictPaths } from './predict-paths.ts';
 import { publicPaths } from './public-paths.ts';
 import { healthSchemas, modelSchemas, predictSchemas } from './schemas.ts';
 import type { OpenApiDocument } from './types.ts';
+import { webhookPaths, webhookSchemas } from './webhook-paths.ts';
 
 export interface OpenApiOptions {
   readonly version: string;
@@ -30,13 +36,34 @@ export function openApiDocument({ version, timeoutMsMax }: OpenApiOptions): Open
     servers: [{ url: '/', description: 'This server' }],
     tags: [
       { name: 'predict', description: 'One instance in, one prediction out.' },
+      { name: 'batch', description: 'Many rows, run when there is room, and what came of them.' },
+      { name: 'webhooks', description: 'Calls of yours when a batch has ended.' },
+      { name: 'dead letters', description: 'Rows that all attempts failed on; for admins.' },
+      { name: 'limits', description: 'How much of everything.' },
       { name: 'models', description: 'What can be asked, and how.' },
       { name: 'health', description: 'For people, balancers and orchestrators; public.' },
       { name: 'docs', description: 'The contract; public.' },
     ],
-    paths: { ...predictPaths, ...modelPaths, ...publicPaths },
+    paths: {
+      ...predictPaths,
+      ...batchSubmitPaths,
+      ...batchPaths,
+      ...webhookPaths,
+      ...deadLetterPaths,
+      ...limitsPaths,
+      ...modelPaths,
+      ...publicPaths,
+    },
     components: {
-      schemas: { ...errorSchemas, ...predictSchemas(timeoutMsMax), ...modelSchemas, ...healthSchemas },
+      schemas: {
+        ...errorSchemas,
+        ...predictSchemas(timeoutMsMax),
+        ...batchSchemas,
+        ...webhookSchemas,
+        ...limitsSchemas,
+        ...modelSchemas,
+        ...healthSchemas,
+      },
       responses: errorResponses,
       headers: errorHeaders,
       securitySchemes: {

@@ -4,8 +4,8 @@ import { authenticatedCall, failures, headerRef } from './errors.ts';
 import { arrayOf, objectOf, schemaRef, textOf } from './types.ts';
 import type { Operation, Parameter, PathItem } from './types.ts';
 
-const instant: SchemaObject = { type: 'string', format: 'date-time' };
-const instantOrNull: SchemaObject = { type: ['string', 'null'], format: 'date-time' };
+const instant: SchemaObject = { type: 'string', description: 'RFC 3339, UTC.' };
+const instantOrNull: SchemaObject = { type: ['string', 'null'] };
 
 export const webhookSchemas: Readonly<Record<string, SchemaObject>> = {
   WebhookSecret: objectOf({

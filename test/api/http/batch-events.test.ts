@@ -40,7 +40,7 @@ describe('GET /api/v1/batch/{id}/events', () => {
     expect(events.past.map((event) => Number(event.id))).to.deep.equal(
       events.past.map((event) => Number(event.id)).toSorted((a, b) => a - b),
     );
-    await until(async () => rig().eventStreams.count === 0, AbortSignal.timeout(10_000));
+    await until(async () => rig().streams.events() === 0, AbortSignal.timeout(10_000));
   });
 
   it('resumes after the event that a client has seen', async () => {
@@ -92,11 +92,11 @@ describe('GET /api/v1/batch/{id}/events', () => {
     expect(refused.status).to.equal(503);
     expect(refused.headers.has('retry-after')).to.equal(true);
     await streams[0]!.leave();
-    await until(async () => rig().eventStreams.count === 2, AbortSignal.timeout(10_000));
+    await until(async () => rig().streams.events() === 2, AbortSignal.timeout(10_000));
     streams.push(await open(id));
     await rig().ledger.cancel(id);
     for (const stream of streams.slice(1)) expect((await stream.toEnd()).at(-1)?.event).to.equal('cancelled');
-    await until(async () => rig().eventStreams.count === 0, AbortSignal.timeout(10_000));
+    await until(async () => rig().streams.events() === 0, AbortSignal.timeout(10_000));
   });
 
   it('leaves nothing behind when clients leave', async () => {
@@ -105,7 +105,7 @@ describe('GET /api/v1/batch/{id}/events', () => {
       const events = await open(id);
       await events.next();
       await events.leave();
-      await until(async () => rig().eventStreams.count === 0, AbortSignal.timeout(10_000));
+      await until(async () => rig().streams.events() === 0, AbortSignal.timeout(10_000));
     }
     expect(rig().watched()).to.equal(0);
   });
@@ -114,7 +114,7 @@ describe('GET /api/v1/batch/{id}/events', () => {
     const id = await rig().submit(chunksOf(10, 10), { unfinished: [0] });
     const response = await rig().call('HEAD', `/api/v1/batch/${id}/events`);
     expect(response.status).to.equal(200);
-    expect(rig().eventStreams.count).to.equal(0);
+    expect(rig().streams.events()).to.equal(0);
   });
 });
 

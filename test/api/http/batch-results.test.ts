@@ -201,7 +201,7 @@ describe('GET /api/v1/batch/{id}/results', () => {
     for (const index of [1, 0, 3, 2]) await rig().finish(id, index, chunks[index]!);
     await rig().ledger.seal(id, 40);
     expect(rowsOf(await reading)).to.deep.equal(Array.from({ length: 40 }, (_, row) => expected(row)));
-    expect(rig().resultStreams.count).to.equal(0);
+    expect(rig().streams.results()).to.equal(0);
   });
 
   it('gives all rows that were done of a batch that was cancelled', async () => {
@@ -248,7 +248,7 @@ describe('GET /api/v1/batch/{id}/results', () => {
       expect(response.headers.get('content-type')).to.equal(headers.accept);
       expect(await response.text()).to.equal('');
     }
-    expect(rig().resultStreams.count).to.equal(0);
+    expect(rig().streams.results()).to.equal(0);
   });
 
   const refusals: readonly (readonly [string, Record<string, string>, number])[] = [

@@ -45,7 +45,7 @@ describe('streams of results', function () {
     return socket;
   };
   const quiet = (): Promise<void> =>
-    until(async () => rig().resultStreams.count === 0, AbortSignal.timeout(20_000));
+    until(async () => rig().streams.results() === 0, AbortSignal.timeout(20_000));
 
   it('wait for readers that take nothing, and hold a few pieces meanwhile', async () => {
     const sockets = await Promise.all(Array.from({ length: readerCount }, () => open()));

@@ -2,33 +2,25 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ulid } from 'ulid';
-import { BatchFeeds } from '../../../../src/api/batch/batch-feed.ts';
-import { BatchRetry } from '../../../../src/api/batch/batch-retry.ts';
-import { DeadLetterReplay } from '../../../../src/api/batch/dead-letter-replay.ts';
-import { PackedBatches } from '../../../../src/api/batch/packed-batches.ts';
-import { FactsOfBatches } from '../../../../src/api/batch/results/output-facts.ts';
-import { batchResultsRoutes } from '../../../../src/api/http/batch-results-routes.ts';
-import { batchRetryRoutes } from '../../../../src/api/http/batch-retry-routes.ts';
-import { batchRoutes } from '../../../../src/api/http/batch-routes.ts';
-import { deadLetterRoutes } from '../../../../src/api/http/dead-letter-routes.ts';
+import { Admission } from '../../../../src/api/admission.ts';
+import type { BatchParts } from '../../../../src/api/batch/start-batches.ts';
 import { startIdempotency } from '../../../../src/api/idempotency/start-idempotency.ts';
+import { batchRouteList } from '../../../../src/api/join-batches.ts';
+import { SqliteWebhookSecrets } from '../../../../src/api/keys/sqlite-webhook-secrets.ts';
 import { parseKey } from '../../../../src/api/keys/key-format.ts';
-import { StreamPermits } from '../../../../src/api/stream-permits.ts';
-import { createLifecycle } from '../../../../src/lifecycle.ts';
+import { channels } from '../../../../src/channels.ts';
+import type { StreamEvent } from '../../../../src/channels.ts';
 import { MillraceError } from '../../../../src/errors.ts';
+import { createLifecycle } from '../../../../src/lifecycle.ts';
 import type { NewBatch } from '../../../../src/queues/batch/batch.ts';
-import type {
-  BatchLedger,
-  BatchWatcher,
-  ChunkStore,
-  DeadLetters,
-} from '../../../../src/queues/batch/batch-ledger.ts';
+import type { BatchLedger, ChunkStore, DeadLetters } from '../../../../src/queues/batch/batch-ledger.ts';
 import { encodeChunkInput, encodeChunkResult } from '../../../../src/queues/batch/chunk.ts';
 import { createRedisBatchWatcher } from '../../../../src/queues/batch/redis-batch-watcher.ts';
 import { createChunkStore } from '../../../../src/queues/batch/redis-chunk-store.ts';
 import { createRedisDeadLetters } from '../../../../src/queues/batch/redis-dead-letters.ts';
 import { FolderArtifactStore } from '../../../../src/registry/folder-artifact-store.ts';
 import type { ModelVersion } from '../../../../src/registry/model-version.ts';
+import { loadSettings } from '../../../../src/settings.ts';
 import { closeConnections, connect } from '../../../queues/builders.ts';
 import { makeLedgerRig } from '../../../queues/batch/support/ledger-rig.ts';
 import { redisUrl } from '../../../support/services.ts';
@@ -39,6 +31,7 @@ import { wineInput, wineResult } from './wine-chunks.ts';
 import type { WineChunk } from './wine-chunks.ts';
 
 export interface BatchRigOptions {
+  /** Of one caller. */
   readonly eventStreamsMax?: number;
   readonly redisBytesMax?: number;
 }
@@ -49,8 +42,8 @@ export interface BatchRig {
   readonly ledger: BatchLedger;
   readonly store: ChunkStore;
   readonly letters: DeadLetters;
-  readonly eventStreams: StreamPermits;
-  readonly resultStreams: StreamPermits;
+  /** Answers that are open. */
+  readonly streams: OpenStreams;
   readonly stopping: AbortController;
   /** Chunks of results that were read. */
   readCount(): number;
@@ -81,68 +74,85 @@ export interface SubmitOptions {
 export async function startBatchRig(options: BatchRigOptions = {}): Promise<BatchRig> {
   const { ledger, redis, keys } = await makeLedgerRig();
   const subscriber = await connect('subscriber', redisUrl());
-  const watcher = createRedisBatchWatcher({ subscriber, keys });
+  const lifecycle = createLifecycle();
+  const watcher = await lifecycle.start(
+    'batch watcher',
+    () => createRedisBatchWatcher({ subscriber, keys }),
+    (each) => each.close(),
+  );
+  const { settings } = loadSettings({});
+  const idempotency = await startIdempotency(lifecycle, { redis, subscriber, keys }, settings.idempotency);
   const folder = await mkdtemp(join(tmpdir(), 'millrace-batches-'));
   const artifacts = new FolderArtifactStore(folder);
+  const secrets = await lifecycle.start(
+    'secrets of webhooks',
+    () => new SqliteWebhookSecrets(join(folder, 'keys.db')),
+    (each) => each.close(),
+  );
   const store = createChunkStore({
     redis,
     keys,
     artifacts,
     redisBytesMax: options.redisBytesMax ?? 1_000_000,
   });
-  let readCount = 0;
-  const readResult: ChunkStore['readResult'] = (ref, place) => {
-    readCount += 1;
-    return store.readResult(ref, place);
+  const letters = createRedisDeadLetters({ redis, keys, countMax: 1000 });
+  const fed: string[] = [];
+  const counts = { read: 0, watched: 0 };
+  const parts: BatchParts = {
+    ledger,
+    store: {
+      ...store,
+      readResult: (ref, place) => {
+        counts.read += 1;
+        return store.readResult(ref, place);
+      },
+    },
+    watcher: {
+      onEnding: (listener) => watcher.onEnding(listener),
+      watch: (id, onChange) => {
+        counts.watched += 1;
+        const end = watcher.watch(id, onChange);
+        return () => {
+          counts.watched -= 1;
+          end();
+        };
+      },
+    },
+    lane: { add: async () => undefined, missing: async () => [] },
+    feed: (pool) => void fed.push(pool),
   };
-  let watched = 0;
-  const watch: BatchWatcher['watch'] = (id, onChange) => {
-    watched += 1;
-    const end = watcher.watch(id, onChange);
-    return () => {
-      watched -= 1;
-      end();
-    };
-  };
-  const feeds = new BatchFeeds({ ledger, watcher: { watch }, intervalMs: 20 });
   const versions = [wineVersion()];
   const resolve = (model: string, ref?: string): ModelVersion => {
-    const found = versions.find((each) => each.model === model && each.version === ref);
+    const found = versions.find((each) => each.model === model && (ref ?? each.version) === each.version);
     if (found === undefined) throw new MillraceError('not_found');
     return found;
   };
-  const fed: string[] = [];
-  const feed = (pool: string): void => void fed.push(pool);
   const stopping = new AbortController();
-  const resultStreams = new StreamPermits('results', { countMax: 100, perCallerMax: 100 });
-  const eventStreams = new StreamPermits('events', {
-    countMax: 100,
-    perCallerMax: options.eventStreamsMax ?? 100,
-  });
-  const packed = new PackedBatches({ ledger, store, feed, memory: { admit: () => undefined } });
-  const letters = createRedisDeadLetters({ redis, keys, countMax: 1000 });
-  const replay = new DeadLetterReplay({ letters, packed, retentionMs: 60_000 });
-  const lifecycle = createLifecycle();
-  const idempotency = await startIdempotency(
-    lifecycle,
-    { redis, subscriber, keys },
-    { retention_ms: 60_000, lease_ms: 1000, answer_bytes_max: 65_536 },
-  );
-  const shared = { ledger, store, feeds, nowMs: Date.now, feed, idempotency };
+  const streams = openStreams();
+  const perCallerMax = options.eventStreamsMax ?? settings.batch.event_streams_per_caller_max;
   const api = await startTestApi({
-    routes: [
-      ...batchRoutes(shared),
-      ...batchRetryRoutes({ ...shared, retry: new BatchRetry({ ledger, store, packed, openMax: 100 }) }),
-      ...batchResultsRoutes({
-        ...shared,
-        store: { readResult },
-        facts: new FactsOfBatches({ resolve }),
-        resultStreams,
-        eventStreams,
-        stopping: stopping.signal,
-      }),
-      ...deadLetterRoutes({ ...shared, letters, replay }),
-    ],
+    routes: batchRouteList({
+      parts,
+      letters,
+      idempotency,
+      resolver: { resolve },
+      costs: { rowsFor: async () => undefined },
+      admission: new Admission(64, { limit: () => Number.POSITIVE_INFINITY, answered: () => undefined }),
+      memory: { admit: () => undefined },
+      webhooks: {
+        queue: { add: async () => undefined },
+        log: { list: async () => [] },
+        secrets,
+        rotationOverlapMs: settings.webhooks.rotation_overlap_ms,
+        checkUrl: () => undefined,
+      },
+      nowMs: Date.now,
+      stopping: stopping.signal,
+      settings: {
+        ...settings,
+        batch: { ...settings.batch, wait_ms: 0, event_streams_per_caller_max: perCallerMax },
+      },
+    }),
   });
   const key = await api.keyWith(['batch']);
   const owner = parseKey(key)?.id ?? '';
@@ -152,11 +162,10 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     ledger,
     store,
     letters,
-    eventStreams,
-    resultStreams,
+    streams,
     stopping,
-    readCount: () => readCount,
-    watched: () => watched,
+    readCount: () => counts.read,
+    watched: () => counts.watched,
     fed,
     versions,
     key,
@@ -202,8 +211,8 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     },
     close: async () => {
       await api.close();
+      streams.end();
       await lifecycle.stop();
-      await watcher.close();
       closeConnections();
       await rm(folder, { recursive: true, force: true });
     },
@@ -230,4 +239,27 @@ export function chunksOf(rowCount: number, size: number, more: Partial<WineChunk
   for (let firstRow = 0; firstRow < rowCount; firstRow += size)
     chunks.push({ ...more, firstRow, rowCount: Math.min(size, rowCount - firstRow) });
   return chunks;
+}
+
+interface OpenStreams {
+  events(): number;
+  results(): number;
+  end(): void;
+}
+
+/** Counted by what is published about them. */
+function openStreams(): OpenStreams {
+  const open = { events: 0, results: 0 };
+  const listener = (event: unknown): void => {
+    const { kind, change } = event as StreamEvent;
+    open[kind] += change === 'opened' ? 1 : -1;
+  };
+  channels.stream.subscribe(listener);
+  return {
+    events: () => open.events,
+    results: () => open.results,
+    end: () => {
+      channels.stream.unsubscribe(listener);
+    },
+  };
 }
