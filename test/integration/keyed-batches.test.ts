@@ -12,7 +12,7 @@ const path = '/api/v1/models/nonce/batch';
 
 interface Sent {
   readonly key: string;
-  readonly body?: string;
+  readonly body?: string | ReadableStream;
   readonly type?: string;
   readonly path?: string;
   readonly prefer?: string;
@@ -43,6 +43,7 @@ describe('batches with an idempotency key, with two API processes', () => {
         ...(more.prefer === undefined ? {} : { prefer: more.prefer }),
       },
       body,
+      ...(typeof body === 'string' ? {} : { duplex: 'half' as const }),
     });
     const replayed = response.headers.get('idempotency-replayed') === 'true';
     return { status: response.status, replayed, body: (await response.json()) as Got['body'] };
@@ -107,6 +108,47 @@ describe('batches with an idempotency key, with two API processes', () => {
     expect((await submit(0, { key, body: '{"inputs": [' })).status).to.equal(400);
     expect((await submit(1, { key })).status).to.equal(200);
   });
+
+  it('whose upload broke off with its process are uploaded anew: one batch, and all of its rows', async () => {
+    const key = randomUUID();
+    const before = new Set(await listed());
+    const made = async () => (await listed()).filter((id) => !before.has(id));
+    const count = 20_000;
+    const lines = Array.from({ length: count }, (_, n) => `[${n}]\n`);
+    const half = new TextEncoder().encode(lines.slice(0, count / 2).join(''));
+    const cut = submit(0, {
+      key,
+      type: 'application/x-ndjson',
+      body: new ReadableStream({ start: (controller) => controller.enqueue(half) }),
+    }).catch(() => 'cut');
+    await until(async () => (await made()).length === 1, AbortSignal.timeout(15_000));
+    const [broken] = await made();
+    await stack().apis[0]!.kill('SIGKILL');
+    expect(await cut).to.equal('cut');
+
+    const whole = { key, type: 'application/x-ndjson', body: lines.join('') };
+    let again = await submit(1, whole);
+    await until(async () => {
+      if (again.status === 409) again = await submit(1, whole);
+      return again.status !== 409;
+    }, AbortSignal.timeout(15_000));
+    expect(again.status, JSON.stringify(again.body)).to.equal(202);
+    expect(await made()).to.deep.equal([again.body.id]);
+    expect(again.body.id).not.to.equal(broken);
+    let batch: Partial<BatchObject> = {};
+    await until(async () => {
+      const response = await fetch(`${stack().apis[1]!.url}/api/v1/batch/${again.body.id}`, {
+        headers: { 'x-api-key': stack().key },
+      });
+      batch = (await response.json()) as Partial<BatchObject>;
+      return batch.status === 'completed';
+    }, AbortSignal.timeout(30_000));
+    expect(batch.counts).to.deep.equal({ total: count, succeeded: count, failed: 0 });
+    expect(await submit(1, whole)).to.deep.include({ status: 202, replayed: true });
+    expect((await submit(1, { ...whole, body: lines.slice(1).join('') })).status).to.equal(409);
+    stack().apis[0]!.start();
+    await stack().apis[0]!.ready();
+  }).timeout(60_000);
 
   for (const round of [1, 2, 3, 4, 5])
     it(`are one batch and one answer while one process is killed (${round})`, async () => {

@@ -263,6 +263,20 @@ describe('webhooks of batches', () => {
     await hanging.close();
   });
 
+  it('of many batches all arrive at a receiver that fails half of the time, also when a process stops meanwhile', async () => {
+    let call = 0;
+    receiver.respond = (response, request) => answering(call++ % 2 === 0 ? 500 : 204)(response, request);
+    await start({ retry_delays_s: Array(12).fill('0').join() });
+    await start({ retry_delays_s: Array(12).fill('0').join() });
+    const ids = await Promise.all(Array.from({ length: 200 }, () => endedBatch()));
+    await receiver.has(50);
+    await lifecycles[0]!.stop();
+    const delivered = async (id: string) =>
+      (await new DeliveryLog(rig.redis, rig.keys).list(id)).at(-1)?.error === null;
+    await until(async () => (await Promise.all(ids.map(delivered))).every(Boolean), timeout());
+    expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size).to.equal(200);
+  });
+
   it('have a log of bounded length', async () => {
     const log = new DeliveryLog(rig.redis, rig.keys);
     const delivery = {
