@@ -1,56 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { expect } from 'chai';
-import { packageRoot } from '../../src/dev/package-root.ts';
 import { exampleBody } from '../../src/dev/readiness.ts';
 import { useStack } from '../support/stack.ts';
 import { Client, mapConcurrently, predictionOf } from './client.ts';
 import type { PredictionBody } from './client.ts';
+import { differences, readExpected } from './expected.ts';
+import type { ExpectedRow } from './expected.ts';
 
-/** Written by examples/training: what the scikit-learn pipeline says of each row of its data set. */
-interface Expected {
-  readonly model: string;
-  readonly labels: readonly (string | number)[] | null;
-  readonly rows: readonly ExpectedRow[];
-}
-
-interface ExpectedRow {
-  readonly inputs: unknown;
-  readonly output: string | number;
-  readonly probabilities?: readonly number[];
-}
-
-/** Of a probability, and for regressions of the number itself. */
-const toleranceMax = 1e-5;
 const concurrency = 32;
-
-async function readExpected(model: string): Promise<Expected> {
-  return JSON.parse(await readFile(join(packageRoot, `test/data/${model}.json`), 'utf8')) as Expected;
-}
-
-/** What differs from scikit-learn: expected and found. Empty when nothing does. */
-function differences(
-  labels: Expected['labels'],
-  row: ExpectedRow,
-  found: PredictionBody,
-): readonly unknown[] {
-  if (labels === null) {
-    const relative = Math.abs(Number(found.output) / Number(row.output) - 1);
-    return relative <= toleranceMax ? [] : [row.output, found.output];
-  }
-  if (found.output !== row.output) return [row.output, found.output];
-  const expected = row.probabilities ?? [];
-  const score = expected[labels.indexOf(row.output)];
-  if (!isNear(found.score, score)) return [score, found.score];
-  const { probabilities = expected } = found;
-  const same =
-    probabilities.length === labels.length && expected.every((p, place) => isNear(p, probabilities[place]));
-  return same ? [] : [expected, probabilities];
-}
-
-function isNear(a = Number.NaN, b = Number.NaN): boolean {
-  return Math.abs(a - b) <= toleranceMax;
-}
 
 describe('sample models', () => {
   const stack = useStack();

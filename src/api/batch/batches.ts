@@ -14,8 +14,10 @@ import type { Admission, Permit } from '../admission.ts';
 import { chosenVersion } from '../chosen-version.ts';
 import { renderOf } from './batch-parameters.ts';
 import type { BatchHead } from './batch-parameters.ts';
+import { ChunkSize } from './chunk-size.ts';
 import type { UploadMemory } from './held-bytes.ts';
 import { ChunkBuilder } from './ingest/chunk-builder.ts';
+import type { ChunkLimits } from './ingest/chunk-builder.ts';
 import { ChunkWriter } from './ingest/chunk-writer.ts';
 import { ingest } from './ingest/ingest.ts';
 import type { Upload } from './ingest/upload.ts';
@@ -64,9 +66,6 @@ export interface BatchCall {
   /** Told as soon as it is known, so that a failure can name it too. */
   readonly onResolved: (version: ModelVersion) => void;
 }
-
-/** Rows of a chunk while no worker has measured the version. */
-const rowsUnmeasured = 256;
 
 /**
  * The whole path of a batch from its first byte until it is accepted, without transport. Throws MillraceError for
@@ -120,7 +119,8 @@ export class Batches {
       onLost: stop,
     });
     try {
-      const builder = await this.#builder(version);
+      const chunkLimits = await this.#chunkLimits(version);
+      const builder = new ChunkBuilder(version, chunkLimits, (chunk) => writer.put(chunk));
       await ingest({ source: upload.rows(version), builder, writer, rowsMax: limits.rowsMax, onHeld });
       return await writer.end(builder.rowsTotal);
     } catch (error) {
@@ -133,12 +133,12 @@ export class Batches {
     }
   }
 
-  async #builder({ servedDigest, ...version }: ModelVersion): Promise<ChunkBuilder> {
+  async #chunkLimits({ servedDigest }: ModelVersion): Promise<ChunkLimits> {
     const { costs, limits } = this.#options;
     const { chunkRowsMax, chunkBytesMax, runMsTarget } = limits;
-    const rows = await costs.rowsFor(servedDigest, runMsTarget).catch(() => undefined);
-    const rowsMax = Math.min(chunkRowsMax, rows ?? rowsUnmeasured);
-    return new ChunkBuilder(version, { rowsMax: () => rowsMax, bytesMax: chunkBytesMax });
+    const size = new ChunkSize({ costs, servedDigest, runMsTarget, rowsMax: chunkRowsMax });
+    await size.ask();
+    return { rowsMax: size.rows, bytesMax: chunkBytesMax };
   }
 
   #resolve(call: BatchCall, { parameters, webhook }: BatchHead): ModelVersion {

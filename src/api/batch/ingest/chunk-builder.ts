@@ -18,10 +18,14 @@ const refusalBytes = 200;
 /** Where instances stand while nobody asks; the exact place is made for the few that are refused. */
 const somewhere = 'inputs';
 
-/** Packs rows into chunks. Each chunk is given out by the `add` that follows its last row, or by `take`. */
+/** Gets a chunk whose tensors are in memory that is used again: it must encode or copy them before it returns. */
+export type ChunkSink = (chunk: ChunkInput) => void;
+
+/** Packs rows into chunks. Each is given out when a row comes that is not of it, or by `flush`. */
 export class ChunkBuilder {
   readonly #packer: RowsPacker;
   readonly #limits: ChunkLimits;
+  readonly #sink: ChunkSink;
   #firstRow = 0;
   #rowsMax: number;
   #rowCount = 0;
@@ -32,9 +36,10 @@ export class ChunkBuilder {
   #lines: number[] | null = null;
   #refusals: RowFailure[] = [];
 
-  constructor(version: InputFacts, limits: ChunkLimits) {
+  constructor(version: InputFacts, limits: ChunkLimits, sink: ChunkSink) {
     this.#packer = new RowsPacker(version);
     this.#limits = limits;
+    this.#sink = sink;
     this.#rowsMax = limits.rowsMax();
   }
 
@@ -53,33 +58,29 @@ export class ChunkBuilder {
     return this.#firstRow + this.#rowCount;
   }
 
-  /**
-   * Takes the row; gives back the chunk before it when that is full, or its rows are of another shape. Its tensors are
-   * in the memory of this builder: they must be encoded before the next call.
-   */
-  add(row: Row): ChunkInput | null {
-    let done = this.#rowCount >= this.#rowsMax || this.bytes >= this.#limits.bytesMax ? this.take() : null;
+  /** Throws what the sink throws. */
+  add(row: Row): void {
+    if (this.#rowCount >= this.#rowsMax || this.bytes >= this.#limits.bytesMax) this.flush();
     const error = row.error ?? this.#pack(row);
     if (error === 'other shape') {
-      done = this.take();
+      this.flush();
       this.#packer.add(row.instance, somewhere);
     } else if (error !== null) this.#refuse(error);
     this.#note(row);
     this.#rowCount += 1;
-    return done;
   }
 
-  /** The rows so far as a chunk; null without rows. */
-  take(): ChunkInput | null {
-    if (this.#rowCount === 0) return null;
-    const chunk: ChunkInput = {
+  /** Gives out the rows so far, if there are any. Throws what the sink throws. */
+  flush(): void {
+    if (this.#rowCount === 0) return;
+    this.#sink({
       firstRow: this.#firstRow,
       rowCount: this.#rowCount,
       ids: this.#ids,
       lines: this.#lineNumbers(),
       refusals: this.#refusals,
       tensors: this.#packer.take(),
-    };
+    });
     this.#firstRow += this.#rowCount;
     this.#rowCount = 0;
     this.#extraBytes = 0;
@@ -88,7 +89,6 @@ export class ChunkBuilder {
     this.#firstLine = null;
     this.#refusals = [];
     this.#rowsMax = this.#limits.rowsMax();
-    return chunk;
   }
 
   /** Null when the row is packed. */

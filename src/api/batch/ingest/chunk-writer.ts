@@ -56,20 +56,28 @@ export class ChunkWriter {
     return this.#heldBytes;
   }
 
+  /** When it is, nothing more should be put before `room` has resolved. */
+  get isFull(): boolean {
+    return !this.#options.holdsAll && this.#waiting.length >= pendingMax;
+  }
+
   /**
-   * Encodes the chunk at once; resolves when there is room for another. Throws what writing an earlier one threw: the
-   * ledger's `conflict` when the batch has become final, `service_unavailable` when it is out of reach for long.
+   * Encodes the chunk and has it written. Throws what writing an earlier one threw: the ledger's `conflict` when the
+   * batch has become final, `service_unavailable` when it is out of reach for long.
    */
-  async put(chunk: ChunkInput): Promise<void> {
+  put(chunk: ChunkInput): void {
     this.#check();
     const encoded = encode({ batchId: this.#options.batch.id, index: this.#index }, chunk);
     this.#index += 1;
     this.#heldBytes += bytesOf(encoded);
     this.#waiting.push(encoded);
-    if (this.#options.holdsAll) return;
-    this.#start();
+    if (!this.#options.holdsAll) this.#start();
+  }
+
+  /** Throws as `put` does. */
+  async room(): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop
-    while (this.#waiting.length >= pendingMax && this.#running !== undefined) await this.#written.promise;
+    while (this.isFull && this.#running !== undefined) await this.#written.promise;
     this.#check();
   }
 

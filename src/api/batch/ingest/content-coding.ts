@@ -1,10 +1,11 @@
-import { pipeline } from 'node:stream';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { MillraceError } from '../../../errors.ts';
 
 /** A piece of what comes out: the reads from a socket are of this size too. */
 const pieceBytes = 65_536;
+/** Of what is compressed: it may stand for a thousand times as much. */
+const readAheadBytes = 16_384;
 
 /**
  * What a gzip coding (RFC 1952) stands for, as it comes and no faster than it is asked for: however much a few bytes
@@ -21,7 +22,8 @@ export async function* gunzipped(bytes: AsyncIterable<Buffer>): AsyncGenerator<B
     }
   }
   const gunzip = createGunzip({ chunkSize: pieceBytes });
-  const plain = pipeline(Readable.from(guarded(), { objectMode: false }), gunzip, () => undefined);
+  const source = Readable.from(guarded(), { objectMode: false, highWaterMark: readAheadBytes });
+  const plain = pipeline(source, gunzip, () => undefined);
   try {
     yield* plain as AsyncIterable<Buffer>;
   } catch (error) {

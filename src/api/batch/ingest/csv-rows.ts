@@ -22,6 +22,8 @@ export class CsvRows implements RowSource {
   /** What csv-parse has found in the bytes at work. */
   #found: Row[] = [];
   #failure: MillraceError | undefined;
+  /** Lines that the parser has counted too many. */
+  #miscounted = 0;
 
   constructor(bytes: AsyncIterable<Buffer>, version: InputFacts, recordBytesMax: number) {
     this.#bytes = bytes;
@@ -75,10 +77,14 @@ export class CsvRows implements RowSource {
     return found;
   }
 
+  /** `endLine`: where the parser takes the record to end. */
   #take(cells: readonly string[], endLine: number): void {
     if (this.#failure !== undefined) return;
+    const { counted, actual } = lineBreaks(cells);
+    const line = endLine - this.#miscounted - counted;
+    this.#miscounted += counted - actual;
     if (this.#columns === undefined) this.#header(cells);
-    else this.#found.push(toRow(this.#columns, cells, endLine - newlineCount(cells)));
+    else this.#found.push(toRow(this.#columns, cells, line));
   }
 
   #header(cells: readonly string[]): void {
@@ -90,7 +96,7 @@ export class CsvRows implements RowSource {
   }
 
   #skip(error: CsvError | undefined): undefined {
-    const line = Number(error?.['lines'] ?? 0);
+    const line = Number(error?.['lines'] ?? 0) - this.#miscounted;
     if (error?.code === 'CSV_MAX_RECORD_SIZE') this.#failure ??= tooLong(line, this.#recordBytesMax);
     else this.#found.push(refused(line, refusal(`line ${line}`, 'a quote that ends', 'the end of the body')));
     return undefined;
@@ -117,11 +123,16 @@ function refused(line: number, error: MillraceError): Row {
   return { id: null, line, instance: undefined, error };
 }
 
-/** Within quotes; the parser counts the line on which a record ends. */
-function newlineCount(cells: readonly string[]): number {
-  let count = 0;
-  for (const cell of cells) if (cell.includes('\n')) count += cell.split('\n').length - 1;
-  return count;
+/** Line breaks within quotes: as the parser counts them, CR and LF apart, and as there are. */
+function lineBreaks(cells: readonly string[]): { readonly counted: number; readonly actual: number } {
+  let counted = 0;
+  let actual = 0;
+  for (const cell of cells) {
+    if (!cell.includes('\n') && !cell.includes('\r')) continue;
+    counted += cell.match(/[\r\n]/g)?.length ?? 0;
+    actual += cell.match(/\r\n|[\r\n]/g)?.length ?? 0;
+  }
+  return { counted, actual };
 }
 
 function noHeader(): MillraceError {

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MillraceError } from '../../../errors.ts';
-import type { ChunkInput } from '../../../queues/batch/chunk.ts';
 import type { ChunkBuilder } from './chunk-builder.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 import { Pace } from './pace.ts';
@@ -9,7 +8,8 @@ import type { Row, RowSource } from './row.ts';
 export interface IngestOptions {
   readonly source: RowSource;
   readonly builder: ChunkBuilder;
-  readonly writer: Pick<ChunkWriter, 'put' | 'heldBytes'>;
+  /** Where the builder's chunks go. */
+  readonly writer: Pick<ChunkWriter, 'isFull' | 'room' | 'heldBytes'>;
   readonly rowsMax: number;
   /** Told what the upload holds in memory; may throw. */
   readonly onHeld: (bytes: number) => void;
@@ -31,7 +31,7 @@ export async function ingest(options: IngestOptions): Promise<void> {
       const coming = blocks.next();
       // One block after the other: they are a stream.
       // oxlint-disable-next-line no-await-in-loop
-      if (builder.rowCount > 0 && (await isPaused(coming))) await put(writer, builder.take());
+      if (builder.rowCount > 0 && (await isPaused(coming))) builder.flush();
       // oxlint-disable-next-line no-await-in-loop
       const { done, value } = await coming;
       if (done === true) break;
@@ -45,7 +45,7 @@ export async function ingest(options: IngestOptions): Promise<void> {
     void blocks.return?.().catch(() => undefined);
     throw error;
   }
-  await put(writer, builder.take());
+  builder.flush();
   if (builder.rowsTotal === 0) throw noRows();
 }
 
@@ -56,17 +56,13 @@ async function takeBlock(
 ): Promise<void> {
   for (const row of rows) {
     if (builder.rowsTotal === rowsMax) throw tooManyRows(rowsMax);
-    const chunk = builder.add(row);
-    // Before the next row is taken, and seldom: a chunk is encoded, or the event loop has its turn.
+    builder.add(row);
+    // Before the next row is taken, and seldom: chunks are to be written, or the event loop is to have its turn.
     // oxlint-disable-next-line no-await-in-loop
-    if (chunk !== null) await put(writer, chunk);
+    if (writer.isFull) await writer.room();
     // oxlint-disable-next-line no-await-in-loop
     if (pace.isDue()) await pace.rest();
   }
-}
-
-async function put(writer: IngestOptions['writer'], chunk: ChunkInput | null): Promise<void> {
-  if (chunk !== null) await writer.put(chunk);
 }
 
 /** Whether nothing comes for a while. */

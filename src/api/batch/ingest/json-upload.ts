@@ -55,7 +55,8 @@ export class JsonUpload implements Upload, RowSource {
 
   async head(onHeld: (bytes: number) => void): Promise<BatchHead> {
     const { heldBytesMax, isModelKnown } = this.#options;
-    for (let bytes = 0; bytes <= heldBytesMax && !this.#isWhole; ) {
+    // Until inputs begin there is nothing to hold: what comes before them is never too late.
+    for (let bytes = 0; !this.#isWhole && (bytes <= heldBytesMax || !this.#scanner.has('inputs')); ) {
       // One piece after the other: they are a stream.
       // oxlint-disable-next-line no-await-in-loop
       const piece = await this.#next();

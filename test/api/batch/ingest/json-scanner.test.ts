@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { JsonScanner } from '../../../../src/api/batch/ingest/json-scanner.ts';
+import { cut, places } from '../support/pieces.ts';
 
 interface Scanned {
   readonly members: Readonly<Record<string, unknown>>;
@@ -27,15 +28,6 @@ function scan(pieces: Iterable<Buffer>, limits = roomy): Scanned {
   return { members, elements: scanner.has('inputs') && !Object.hasOwn(members, 'inputs') ? elements : null };
 }
 
-/** Cut at arbitrary places, and with empty pieces among them. */
-function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const ends = [...places.map((place) => place % (bytes.byteLength + 1)), bytes.byteLength].toSorted(
-    (a, b) => a - b,
-  );
-  return ends.map((end, index) => Buffer.from(bytes.subarray(index === 0 ? 0 : ends[index - 1], end)));
-}
-
-const places = fc.array(fc.nat(), { maxLength: 40 });
 /** What makes scanners stumble: quotes, escapes, brackets, white space. */
 const awkwardText = fc.string({
   unit: fc.constantFrom('"', '\\', '[', ']', '{', '}', ',', ':', ' ', '\n', 'a', 'é', '😀', '\u2028', '7'),
