@@ -1,14 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from './api-client.ts';
 import { batchPath, hasEnded } from './batch-object.ts';
 import type { BatchObject } from './batch-object.ts';
 import { EventParser } from './event-parser.ts';
 import type { ServerEvent } from './event-parser.ts';
-import { UnreachableError } from './failures.ts';
-import { retryDelayMs } from './retry-delay.ts';
-
-/** Streams in a row that broke before they gave an event; each of them had the attempts of the client. */
-const brokenStreamsMax = 5;
+import { Reconnection } from './reconnection.ts';
 
 /**
  * A batch, each time that it has changed, until it has ended; the last one has ended. A stream that breaks is opened
@@ -20,22 +15,25 @@ export async function* followBatch(
   id: string,
   signal: AbortSignal,
 ): AsyncGenerator<BatchObject> {
+  const reconnection = new Reconnection('The stream of events', signal);
   let lastEventId = '';
-  for (let broken = 0; broken < brokenStreamsMax; broken += 1) {
-    if (broken > 0) await delay(retryDelayMs(broken, null, Math.random()), undefined, { signal });
+  for (;;) {
+    reconnection.opened();
     for await (const event of openEvents(api, id, lastEventId, signal)) {
-      broken = 0;
+      reconnection.progressed();
       lastEventId = event.lastEventId;
       const batch = JSON.parse(event.data) as BatchObject;
       yield batch;
       if (hasEnded(batch)) return;
     }
     // All events may have been seen already, or the last one lost with the connection.
+    // oxlint-disable-next-line no-await-in-loop
     const batch = await api.json<BatchObject>({ method: 'GET', path: batchPath(id) });
     yield batch;
     if (hasEnded(batch)) return;
+    // oxlint-disable-next-line no-await-in-loop
+    await reconnection.afterBreak();
   }
-  throw new UnreachableError('The stream of events breaks off time and again');
 }
 
 /** Ends when the stream ends or breaks. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { ApiClient } from './api-client.ts';
 import { batchPath } from './batch-object.ts';
 import { UnreachableError } from './failures.ts';
+import { Reconnection } from './reconnection.ts';
 import { mediaTypes } from './rows-source.ts';
 import type { RowFormat } from './rows-source.ts';
 
@@ -14,8 +15,6 @@ export interface ResultsWish {
   readonly onStatus: (status: string) => void;
 }
 
-/** Streams in a row that broke without a single new row. */
-const brokenStreamsMax = 5;
 const newline = 0x0a;
 
 /**
@@ -25,21 +24,23 @@ const newline = 0x0a;
 export async function* readResults(api: ApiClient, id: string, wish: ResultsWish): AsyncGenerator<Buffer> {
   if (wish.format === 'json') return yield* joinedPages(api, id, wish);
   if (wish.format === 'csv') return yield* whole(await open(api, id, wish, 0));
-  let row = 0;
-  for (let broken = 0; broken < brokenStreamsMax; broken += 1) {
+  const reconnection = new Reconnection('The stream of results', wish.signal);
+  let nextRow = 0;
+  for (;;) {
+    reconnection.opened();
     // One stream after the other: each begins where the one before broke.
     // oxlint-disable-next-line no-await-in-loop
-    const answer = await open(api, id, wish, row);
-    const lines = wholeLines(answer, wish.signal);
+    const lines = wholeLines(await open(api, id, wish, nextRow), wish.signal);
     let piece = await lines.next();
     for (; piece.done !== true; piece = await lines.next()) {
-      broken = -1;
-      row += piece.value.rowCount;
-      yield piece.value.bytes;
+      reconnection.progressed();
+      nextRow = rowAfter(piece.value);
+      yield piece.value;
     }
     if (piece.value === 'ended') return;
+    // oxlint-disable-next-line no-await-in-loop
+    await reconnection.afterBreak();
   }
-  throw new UnreachableError(`The stream of results breaks off time and again, the last time at row ${row}`);
 }
 
 async function open(
@@ -103,15 +104,14 @@ async function* whole(answer: IncomingMessage): AsyncGenerator<Buffer> {
 async function* wholeLines(
   answer: IncomingMessage,
   signal: AbortSignal,
-): AsyncGenerator<{ readonly bytes: Buffer; readonly rowCount: number }, 'ended' | 'broken'> {
+): AsyncGenerator<Buffer, 'ended' | 'broken'> {
   let rest: Buffer[] = [];
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       const end = chunk.lastIndexOf(newline) + 1;
       if (end > 0) {
-        const bytes = Buffer.concat([...rest, chunk.subarray(0, end)]);
+        yield Buffer.concat([...rest, chunk.subarray(0, end)]);
         rest = [];
-        yield { bytes, rowCount: countLines(bytes) };
       }
       if (end < chunk.length) rest.push(chunk.subarray(end));
     }
@@ -122,8 +122,21 @@ async function* wholeLines(
   return 'ended';
 }
 
-function countLines(bytes: Buffer): number {
-  let lineCount = 0;
-  for (let at = bytes.indexOf(newline); at >= 0; at = bytes.indexOf(newline, at + 1)) lineCount += 1;
-  return lineCount;
+/**
+ * The row after the last line of a piece. Rows are not counted: of a batch that was cancelled those that never ran are
+ * left out. Throws UnreachableError for a line that says no row.
+ */
+function rowAfter(lines: Buffer): number {
+  const lastLine = lines.toString('utf8', lines.lastIndexOf(newline, -2) + 1);
+  const { row } = parseRow(lastLine);
+  if (typeof row !== 'number') throw new UnreachableError('A line of the results says not which row it is');
+  return row + 1;
+}
+
+function parseRow(line: string): { readonly row?: unknown } {
+  try {
+    return JSON.parse(line) as { readonly row?: unknown };
+  } catch {
+    return {};
+  }
 }

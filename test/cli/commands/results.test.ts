@@ -15,15 +15,15 @@ describe('millrace batch results', () => {
       results,
       (_, response) => {
         response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-        response.write('{"row":0}\n{"row":1}\n{"ro', () => response.destroy());
+        response.write('{"row":0}\n{"row":3}\n{"ro', () => response.destroy());
       },
-      (_, response) => response.end('{"row":2}\n'),
+      (_, response) => response.end('{"row":4}\n'),
     );
     const { code, stdout } = await rig.run(`batch results ${id} --follow`);
-    expect({ code, stdout }).to.deep.equal({ code: 0, stdout: '{"row":0}\n{"row":1}\n{"row":2}\n' });
+    expect({ code, stdout }).to.deep.equal({ code: 0, stdout: '{"row":0}\n{"row":3}\n{"row":4}\n' });
     expect(rig.server.of(results).map(({ query }) => query.toString())).to.deep.equal([
       'follow=true',
-      'follow=true&from=2',
+      'follow=true&from=4',
     ]);
   });
 
