@@ -70,8 +70,12 @@ export class ApiClient {
       const outcome = await this.#attempt(call);
       if ('answer' in outcome) return outcome.answer;
       const { error, retryAfterMs, transient } = outcome;
-      const mayRepeat = transient && attempt < retryCount && (call.repeatable?.() ?? true);
-      if (!mayRepeat || (retryAfterMs ?? 0) > retryAfterMsMax) throw error;
+      if (!transient || attempt >= retryCount || (retryAfterMs ?? 0) > retryAfterMsMax) throw error;
+      if (call.repeatable?.() === false)
+        throw new CommandError(
+          error.exitCode,
+          `${error.message}, and what came from a pipe cannot be sent again`,
+        );
       const delayMs = retryDelayMs(attempt, retryAfterMs, Math.random());
       onRetry(`${error.message}; trying again in ${(delayMs / 1000).toFixed(1)} s`);
       await delay(delayMs, undefined, { signal });

@@ -10,7 +10,7 @@ export interface ProgressStream {
 
 /** Faster than this nobody reads. */
 const redrawMs = 100;
-/** In a log: a line for each 10 %, no two within a second, and one after ten seconds all the same. */
+/** In a log: a line for each 10 %, none within a second of the beginning or the last, and one after ten all the same. */
 const percentStep = 10;
 const lineGapMsMin = 1_000;
 const lineGapMsMax = 10_000;
@@ -26,7 +26,7 @@ export class ProgressDisplay {
   readonly #now: () => number;
   #shown: Progress | undefined;
   #drawn = false;
-  #drawnAtMs = -Infinity;
+  #drawnAtMs: number;
   #step = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -34,6 +34,7 @@ export class ProgressDisplay {
   constructor(stream: ProgressStream, now: () => number = () => performance.now()) {
     this.#stream = stream;
     this.#now = now;
+    this.#drawnAtMs = this.#beginning();
   }
 
   show(progress: Progress): void {
@@ -54,8 +55,13 @@ export class ProgressDisplay {
     this.#timer = undefined;
     this.#erase();
     this.#shown = undefined;
-    this.#drawnAtMs = -Infinity;
+    this.#drawnAtMs = this.#beginning();
     this.#step = 0;
+  }
+
+  /** A bar is drawn at once; a log has no line of what is over within a second. */
+  #beginning(): number {
+    return this.#stream.isTTY === true ? -Infinity : this.#now();
   }
 
   #drawSoon(): void {

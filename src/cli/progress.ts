@@ -64,7 +64,9 @@ function partsOf(progress: Progress): readonly Part[] {
     { text: label, rank: 4 },
     percent === null ? null : { text: `${percent} %`, rank: 0 },
     { text: unit === 'rows' ? `${of} rows` : of, rank: 3 },
-    perSecond === null ? null : { text: `${amount(perSecond)}${unit === 'rows' ? ' rows' : ''}/s`, rank: 5 },
+    perSecond === null || paused
+      ? null
+      : { text: `${amount(perSecond)}${unit === 'rows' ? ' rows' : ''}/s`, rank: 5 },
     etaS > etaSMax || paused || done === total ? null : { text: `ETA ${duration(etaS)}`, rank: 2 },
     paused ? { text: 'paused', rank: 1 } : null,
     failed === 0 ? null : { text: `${count(failed)} failed`, rank: 1 },

@@ -32,13 +32,10 @@ function toProgress({ id, counts, paused }: BatchObject, perSecond: number | nul
 /** How a batch is going, or how it ended, in a line; and lines on what to do about it. */
 export function describeBatch(batch: BatchObject): readonly string[] {
   const { id, status, paused, counts, error, retry_of: retryOf } = batch;
-  const done = counts.succeeded + counts.failed;
   const facts = [
     `${id} ${status}${paused ? ', paused' : ''}`,
     `${batch.model_name} ${batch.model_version}`,
-    counts.total === null || counts.total === done
-      ? `${count(done)} rows`
-      : `${count(done)} of ${count(counts.total)} rows`,
+    rowsOf(batch),
     ...(counts.failed === 0 ? [] : [`${count(counts.failed)} failed`]),
     ...(hasEnded(batch) ? [tookOf(batch)] : etaOf(batch)),
     ...(retryOf === null ? [] : [`a retry of ${retryOf}`]),
@@ -51,9 +48,16 @@ export function describeBatch(batch: BatchObject): readonly string[] {
   ];
 }
 
+function rowsOf({ counts: { total, succeeded, failed } }: BatchObject): string {
+  const done = count(succeeded + failed);
+  if (total === null) return `${done} rows so far`;
+  return total === succeeded + failed ? `${done} rows` : `${done} of ${count(total)} rows`;
+}
+
 function tookOf({ started_at: startedAt, finished_at: finishedAt }: BatchObject): string {
   if (startedAt === null || finishedAt === null) return '';
   const tookMs = Date.parse(finishedAt) - Date.parse(startedAt);
+  if (tookMs < 1000) return `${tookMs} ms`;
   return tookMs < 60_000 ? `${(tookMs / 1000).toFixed(1)} s` : duration(tookMs / 1000);
 }
 
@@ -68,9 +72,13 @@ function indent(line: string): string {
 /** For the end of a batch that was waited for: how it went, and the commands that come next. */
 export function describeEnd(batch: BatchObject, resultsShown: boolean): readonly string[] {
   const { id, status, counts } = batch;
+  if (counts.total === 0) return describeBatch(batch);
   const results = resultsShown ? [] : [`    results:  millrace batch results ${id}`];
+  // Which of them reached a run, only the server knows: it refuses a retry where none did.
   const retry =
-    counts.failed > 0 && status === 'completed' ? [`    failed rows again:  millrace batch retry ${id}`] : [];
+    counts.failed > 0 && status === 'completed'
+      ? [`    again, the rows that failed in a run:  millrace batch retry ${id}`]
+      : [];
   return [...describeBatch(batch), ...results, ...retry];
 }
 

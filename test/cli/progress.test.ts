@@ -59,8 +59,8 @@ describe('progress', () => {
     expect(renderLine(arriving)).to.equal('batch_01K  65.5 kB');
   });
 
-  it('has no time to the end while it is paused', () => {
-    expect(renderLine({ ...running, paused: true })).to.match(/rows\/s {2}paused {2}3 failed$/);
+  it('has no rate and no time to the end while it is paused', () => {
+    expect(renderLine({ ...running, paused: true })).to.match(/1,000,000 rows {2}paused {2}3 failed$/);
   });
 
   it('is at 100 % for nothing less than all', () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { batchObject, completed, sendEvents, sendJson } from './support/contract-server.ts';
+import { batchObject, completed, sendEvents, sendJson, eventsUntil } from './support/contract-server.ts';
 import { useRig } from './support/rig.ts';
 
 const { id } = completed;
@@ -31,11 +31,8 @@ describe('watching a batch', () => {
   });
 
   it('says how to go on at Ctrl-C', async () => {
-    rig.server.answer(`GET /api/v1/batch/${id}/events`, (_, response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      const half = batchObject({ counts: { total: 1000, succeeded: 500, failed: 0 } });
-      response.write(`id: 1\nevent: progress\ndata: ${JSON.stringify(half)}\n\n`);
-    });
+    const half = batchObject({ counts: { total: 1000, succeeded: 500, failed: 0 } });
+    rig.server.answer(`GET /api/v1/batch/${id}/events`, eventsUntil(half, completed).answerer);
     const cli = rig.start(`batch status ${id} --watch`);
     await cli.wrote('stderr', /50 %/);
     // npm and the terminal both pass a Ctrl-C on: two at once are one.

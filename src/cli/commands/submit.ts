@@ -134,7 +134,7 @@ async function upload(context: Context, call: SubmitCall): Promise<BatchObject> 
   context.onInterrupt(
     'The upload was cut: the server ends that batch as failed, and forgets it after a day.',
   );
-  const meter = new RateMeter();
+  let meter = new RateMeter();
   let sentBytes = 0;
   const onSent = (byteCount: number) => {
     sentBytes += byteCount;
@@ -154,6 +154,7 @@ async function upload(context: Context, call: SubmitCall): Promise<BatchObject> 
     ...body,
     open: () => {
       sentBytes = 0;
+      meter = new RateMeter();
       return body.open();
     },
   };

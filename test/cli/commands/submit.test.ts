@@ -1,7 +1,14 @@
 import { expect } from 'chai';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { batchObject, completed, sendError, sendEvents, sendJson } from '../support/contract-server.ts';
+import {
+  batchObject,
+  completed,
+  sendError,
+  sendEvents,
+  sendJson,
+  eventsUntil,
+} from '../support/contract-server.ts';
 import { useRig } from '../support/rig.ts';
 
 const submitWine = 'POST /api/v1/models/wine/batch';
@@ -81,8 +88,12 @@ describe('millrace batch submit', () => {
   it('shows progress line by line in a pipe, and how it ended', async () => {
     rig.server.answer(submitWine, sendJson(202, batchObject({ status: 'queued' })));
     const half = batchObject({ counts: { total: 1000, succeeded: 500, failed: 0 }, progress: 0.5 });
-    rig.server.answer(`GET /api/v1/batch/${id}/events`, sendEvents([half, completed]));
-    const { code, stdout, stderr } = await rig.run('batch submit rows.ndjson --model wine --watch');
+    const { answerer, end } = eventsUntil(half, completed);
+    rig.server.answer(`GET /api/v1/batch/${id}/events`, answerer);
+    const cli = rig.start('batch submit rows.ndjson --model wine --watch');
+    await cli.wrote('stderr', /50 %/);
+    end();
+    const { code, stdout, stderr } = await cli.ended;
     expect({ code, stdout }).to.deep.equal({ code: 0, stdout: `${id}\n` });
     expect(stderr).to.include(`${id}  50 %  500 of 1,000 rows`);
     expect(stderr).to.include(`${id} completed · wine v1.0.0 · 1,000 rows · 2.5 s\n`);

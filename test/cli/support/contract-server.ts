@@ -121,6 +121,30 @@ export function sendEvents(
   };
 }
 
+/** Repeats an event as often as the real one does, until the batch may end. */
+export function eventsUntil(
+  progress: BatchObject,
+  last: BatchObject,
+): { readonly answerer: Answerer; readonly end: () => void } {
+  let over = false;
+  return {
+    end: () => (over = true),
+    answerer: (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      let eventId = 0;
+      const timer = setInterval(() => {
+        eventId += 1;
+        const data = JSON.stringify(over ? last : progress);
+        response.write(`id: ${eventId}\nevent: progress\ndata: ${data}\n\n`);
+        if (over) response.end();
+      }, eventGapMs);
+      response.once('close', () => clearInterval(timer));
+    },
+  };
+}
+
+const eventGapMs = 100;
+
 export function batchObject(changes: Partial<BatchObject> = {}): BatchObject {
   return {
     id: 'batch_01TEST',
