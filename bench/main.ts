@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { freePort } from '../test/support/redis-server.ts';
+import { batches } from './batch.ts';
 import { hopShares } from './hops.ts';
 import { findLoadTool, load } from './load.ts';
 import type { LoadResult, LoadTool } from './load.ts';
@@ -43,11 +44,12 @@ async function bench(): Promise<void> {
     };
     await untilOk(echoUrl as string, probe);
     await untilOk(naiveUrl as string, probe);
-    const sections = [
+    const sections: Section[] = [
       await throughput(system, echoUrl as string, naiveUrl as string),
       await oneAtATime(system),
       await overload(system),
     ];
+    sections.push(...(await manyRows(system)));
     await system.stop();
     sections.push(await whereTimeGoes());
     if (!quick) writeReport(sections, tool);
@@ -184,6 +186,13 @@ async function overload(system: System): Promise<Section> {
   });
   rows.push({ ...plain('rows that were run for nobody', '%', wasted), target: '< 1 %', reached: wasted < 1 });
   return { title: 'Open loop', notes, rows };
+}
+
+async function manyRows(system: System): Promise<readonly Section[]> {
+  const subject = { url: `${system.apiUrl}/api/v1/predict`, apiKey: system.apiKey, connections: 256 };
+  const capacity = (await measure(subject, seconds)).perSecond;
+  const size = quick ? { rows: 100_000, wideRows: 20_000 } : { rows: 1_000_000, wideRows: 200_000 };
+  return batches(system, { ...size, rounds: quick ? 1 : 2, capacity, seconds });
 }
 
 /** A system of its own, since profiling costs about a tenth. */

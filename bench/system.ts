@@ -119,7 +119,12 @@ function sum(metrics: string, sample: RegExp): number {
 /** With a limit that is never met, so that the limiter has its work; the development key has none. */
 async function limitedKey(home: string): Promise<string> {
   const keys = new SqliteKeyStore(join(home, 'keys.db'));
-  const request = { name: 'bench', scopes: ['predict'], environment: 'bench', expiresAtMs: null } as const;
+  const request = {
+    name: 'bench',
+    scopes: ['predict', 'batch'],
+    environment: 'bench',
+    expiresAtMs: null,
+  } as const;
   const { key } = await issueKey(keys, { ...request, ratePerMinute: ratePerMinuteMax }, Date.now());
   await keys.close();
   return key;
