@@ -106,8 +106,8 @@ describe('batches, end to end', () => {
       const expected = await readExpected(model);
       const records = expected.rows.map(({ inputs }) =>
         names === null
-          ? (inputs as Record<string, unknown>)
-          : Object.fromEntries(names.map((name, index) => [name, (inputs as number[])[index]])),
+          ? (inputs as Record<string, string | number | null>)
+          : Object.fromEntries(names.map((name, index) => [name, (inputs as number[])[index] as number])),
       );
       const header = names ?? Object.keys(records[0]!);
       const lines = records.map((record) => header.map((name) => record[name] ?? '').join());

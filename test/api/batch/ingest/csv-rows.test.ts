@@ -31,7 +31,7 @@ async function refusalOf(body: string, version: ModelVersion): Promise<readonly 
     if (!MillraceError.is(error)) throw error;
     return Array.isArray(error.details)
       ? (error.details as readonly ErrorPlace[]).map(({ path }) => path)
-      : [String(error.details)];
+      : [JSON.stringify(error.details)];
   }
   throw new Error('it was taken');
 }
