@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../src/dev/package-root.ts';
 import { devKeyFile } from '../../src/run-file.ts';
 import { runProgram } from '../support/run-program.ts';
-import { startStack } from '../support/stack.ts';
-import type { Stack } from '../support/stack.ts';
+import { useStack } from '../support/stack.ts';
 
 /** A piece of the guide that can be pasted, and what the guide says that it prints. */
 interface Example {
@@ -38,25 +37,19 @@ function normal(text: string): string {
 }
 
 describe('docs/batch.md', () => {
-  let stack: Stack | undefined;
+  const stack = useStack();
   let folder: string;
 
-  before(async function () {
-    this.timeout(60_000);
+  before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'millrace-guide-'));
-    stack = await startStack();
     await mkdir(join(folder, '.millrace'));
-    await writeFile(devKeyFile(join(folder, '.millrace')), `${stack.key}\n`);
+    await writeFile(devKeyFile(join(folder, '.millrace')), `${stack().key}\n`);
   });
-  after(async function () {
-    this.timeout(60_000);
-    await rm(folder, { recursive: true });
-    await stack?.stop();
-  });
+  after(() => rm(folder, { recursive: true }));
 
   it('has examples that work in their order, and print what it says', async function () {
     this.timeout(120_000);
-    const { url } = stack as Stack;
+    const { url } = stack();
     const examples = examplesOf(await readFile(join(packageRoot, 'docs', 'batch.md'), 'utf8'));
     expect(examples.length).to.be.greaterThan(5);
     const guideId = /batch_[0-9A-Z]{26}/.exec(examples[0]?.output ?? '')?.[0] ?? 'none';
