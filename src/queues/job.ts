@@ -6,6 +6,7 @@ export const jobSchemaVersion = 1;
 /** 4,096 one-row requests in one job: far above any useful batch, far below what would hurt a worker. */
 export const jobEntriesMax = 4096;
 
+/** Jobs go by the online lane; what the bulk lane carries: batch/bullmq-bulk-lane.ts. */
 export type Lane = 'online' | 'bulk';
 
 /** One request's part of a job. */
@@ -25,7 +26,7 @@ export interface InferenceJob {
   readonly version: string;
   readonly servedDigest: string;
   readonly pool: string;
-  readonly lane: Lane;
+  readonly lane: 'online';
   /** Result channel of the API process that waits. */
   readonly replyTo: string;
   readonly submittedAtMs: number;
@@ -49,7 +50,7 @@ export type WireJob = readonly [
   version: string,
   servedDigest: string,
   pool: string,
-  lane: Lane,
+  lane: 'online',
   submittedAtMs: number,
   entries: readonly (readonly [requestId: string, rowCount: number, deadlineMs: number])[],
   outputs: readonly string[] | null,
@@ -156,7 +157,7 @@ function firstWrongPlace(wire: readonly unknown[]): string | undefined {
   if (!isName(version)) return 'version';
   if (!isName(digest)) return 'servedDigest';
   if (!isName(pool)) return 'pool';
-  if (lane !== 'online' && lane !== 'bulk') return 'lane';
+  if (lane !== 'online') return 'lane';
   if (!Number.isFinite(submittedAtMs)) return 'submittedAtMs';
   if (!Array.isArray(entries) || entries.length !== entryCount || !entries.every(isEntry)) return 'entries';
   if (outputs !== null && !(Array.isArray(outputs) && outputs.every(isName))) return 'outputs';

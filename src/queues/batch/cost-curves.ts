@@ -8,6 +8,8 @@ import type { CurvePoint } from './cost-curve.ts';
 export interface CostCurves {
   /** The newest counts, whichever worker it is of. Throws `service_unavailable` when Redis is out of reach. */
   publish(servedDigest: string, points: readonly CurvePoint[]): Promise<void>;
+  /** The same where nothing is known yet: what runs of batches have shown is worth more than a guess. */
+  suggest(servedDigest: string, points: readonly CurvePoint[]): Promise<void>;
   /**
    * Most rows of which one host makes a run (or, without a batch axis, runs) of about so long; at least 1. Undefined
    * where no worker has measured the version. Throws `service_unavailable` when Redis is out of reach.
@@ -26,14 +28,10 @@ const ttlMs = 24 * 3_600_000;
 
 export function createRedisCostCurves({ redis, keys }: RedisCostCurvesOptions): CostCurves {
   return {
-    publish: async (servedDigest, points) => {
-      const rounded = points.map(([rows, ms]) => [Math.round(rows), Number(ms.toFixed(4))]);
-      try {
-        await redis.set(keys.costCurve(servedDigest), JSON.stringify(rounded), 'PX', ttlMs);
-      } catch (error) {
-        throw redisUnavailable(error);
-      }
-    },
+    publish: (servedDigest, points) =>
+      written(redis.set(keys.costCurve(servedDigest), print(points), 'PX', ttlMs)),
+    suggest: (servedDigest, points) =>
+      written(redis.set(keys.costCurve(servedDigest), print(points), 'PX', ttlMs, 'NX')),
     rowsFor: async (servedDigest, targetMs) => {
       let text: string | null;
       try {
@@ -44,6 +42,16 @@ export function createRedisCostCurves({ redis, keys }: RedisCostCurvesOptions): 
       return text === null ? undefined : new CostCurve(parsePoints(text)).rowsWithin(targetMs);
     },
   };
+}
+
+async function written(reply: Promise<unknown>): Promise<void> {
+  await reply.catch((error: unknown) => {
+    throw redisUnavailable(error);
+  });
+}
+
+function print(points: readonly CurvePoint[]): string {
+  return JSON.stringify(points.map(([rows, ms]) => [Math.round(rows), Number(ms.toFixed(4))]));
 }
 
 /** None where the text is not ours: a curve only sizes chunks. */

@@ -2,6 +2,7 @@ import { channels } from '../../channels.ts';
 import type { ChunkEvent, FaultEvent } from '../../channels.ts';
 import { MillraceError, toMillraceError } from '../../errors.ts';
 import type { BatchLedger, ChunkStore, ChunkWork, DeadLetters } from '../../queues/batch/batch-ledger.ts';
+import type { ChunkRef } from '../../queues/batch/batch.ts';
 import type { TakenChunk } from '../../queues/batch/bulk-consumer.ts';
 import { decodeChunkInput, encodeChunkResult } from '../../queues/batch/chunk.ts';
 import type { ChunkInput } from '../../queues/batch/chunk.ts';
@@ -40,8 +41,11 @@ export interface ChunkRunnerOptions extends RangeRunsOptions {
   readonly nowMs: () => number;
 }
 
-/** A run that has found no host for so long has met a fault, and its chunk is tried again later. */
-const hostWaitMsMax = 60_000;
+/**
+ * A run that has found no host for so long has met a fault, and its chunk is tried again later. Longer than some rows that
+ * hang (`worker.run_timeout_ms`) hold up others in quarantine.
+ */
+const hostWaitMsMax = 300_000;
 /** A killer among 1,000 rows takes five deaths to find: room for some 25 of them, at 0.2 s and more each. */
 const deathsMax = 128;
 /** Each goes with its input, and Redis serves nobody else meanwhile. */
@@ -148,7 +152,7 @@ export class ChunkRunner {
     const { ref } = taken;
     try {
       const bytes = await chunks.readInput(ref, work.input);
-      if (bytes !== undefined) return { kind: 'input', input: decodeChunkInput(ref, bytes) };
+      if (bytes !== undefined) return { kind: 'input', input: decode(ref, bytes, work.rowCount) };
       // It goes with the batch's end, and with a result of another worker.
       const again = await ledger.begin(ref);
       if (again.kind === 'nothing') return { kind: 'late', outcome: lateOutcomes[again.why] };
@@ -290,6 +294,15 @@ function isPassing(
 /** Whether another attempt may end otherwise: faults of dependencies, known ones and strange ones. */
 function mayPass(error: unknown): boolean {
   return !MillraceError.is(error) || error.retryable;
+}
+
+/** Throws `internal_error` also for rows that do not add up: a result of other rows could never be settled. */
+function decode(ref: ChunkRef, bytes: Uint8Array, rows: number): ChunkInput {
+  const input = decodeChunkInput(ref, bytes);
+  const found = rowCount(input.tensors) + input.refusals.length;
+  if (input.rowCount !== rows || found !== rows)
+    throw new MillraceError('internal_error', `A stored chunk has ${found} rows for ${rows}`);
+  return input;
 }
 
 /** `not_found` says what exists; here it also says what does not. */

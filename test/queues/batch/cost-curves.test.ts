@@ -32,6 +32,17 @@ describe('cost curves', () => {
     expect(await redis.pttl(keys.costCurve(digest))).to.be.greaterThan(0);
   });
 
+  it('are suggested only where nothing is known', async () => {
+    const curves = createRedisCostCurves({ redis, keys });
+    const other = 'a'.repeat(64);
+    await curves.suggest(other, [[100, 25]]);
+    expect(await curves.rowsFor(other, 25)).to.equal(100);
+    await curves.publish(other, [[200, 25]]);
+    await curves.suggest(other, [[100, 25]]);
+    expect(await curves.rowsFor(other, 25)).to.equal(200);
+    expect(await redis.pttl(keys.costCurve(other))).to.be.greaterThan(0);
+  });
+
   it('say nothing where the key holds something else', async () => {
     const curves = createRedisCostCurves({ redis, keys });
     for (const text of ['no JSON', '{}', '[[0, 1]]', '[[1]]', '["x"]', '[]']) {

@@ -8,6 +8,7 @@ import {
 } from '../../../src/queues/batch/bullmq-bulk-lane.ts';
 import { closeConnections, connect } from '../../queues/builders.ts';
 import { rejectionOf } from '../../queues/inbox.ts';
+import { encodeChunkInput } from '../../../src/queues/batch/chunk.ts';
 import { redisUrl } from '../../support/services.ts';
 import { collectEvents } from '../support/collect-events.ts';
 import type { EventLog } from '../support/collect-events.ts';
@@ -143,6 +144,17 @@ describe('chunk runner, stopped or failing', () => {
       rowsRetryable: 0,
     });
     expect(rig.letters).to.deep.equal([]);
+  });
+
+  it('fails a chunk whose rows do not add up, for its result could never be settled', async () => {
+    rig = await openChunkRig(registry);
+    const version = await registry.register('gather-strict');
+    const ref = await rig.submit(version, { tensors: integers('index', 3) });
+    const rows = { firstRow: 0, rowCount: 3, ids: null, lines: null, refusals: [] };
+    const bytes = encodeChunkInput(ref, { ...rows, tensors: integers('index', 2) });
+    const chunks = { ...rig.chunks, readInput: () => Promise.resolve(bytes) };
+    await rig.runnerWith({ chunks }).run(taken(ref));
+    expect((await rig.result(ref))?.failures).to.have.length(3);
   });
 
   describe('with faults that may pass', () => {
