@@ -67,6 +67,7 @@ async function throughput(
   redis.close();
   const raw = run<{ perSecond: number }>('raw-session.ts', fixture('mlp-784-10.onnx'), '784').perSecond;
   const wideRate = await rate(system, 'mlp-784-10', wide, options.wideRows);
+  const parsed = run<{ perSecond: number }>('parse-lines.ts', wide).perSecond;
   const redisShare = (redisBytesMax - idleBytes) / (options.rows * packedRowBytes);
   const count = options.rows.toLocaleString('en-GB');
   return {
@@ -82,6 +83,13 @@ async function throughput(
         [wideRate],
         [raw],
         0.5,
+      ),
+      compared(
+        '784→10: rows a second / JSON.parse of the same lines alone, on one core',
+        'rows/s',
+        [wideRate],
+        [parsed],
+        null,
       ),
       ...[...memory.grownMb()].map(([name, mb]) => bounded(`growth of RSS of ${name}`, 'MB', mb, 150)),
       bounded('most memory of Redis / the packed payload of all rows', '', redisShare, 3),

@@ -15,10 +15,14 @@ import type { Spread } from './statistics.ts';
 import { fixture, startSystem, wastedRows } from './system.ts';
 import type { System } from './system.ts';
 
-const help = `npm run bench [-- --quick]    Measures the predict path against its yardsticks in one run.
-  --quick   shorter and fewer runs, printed only; the report is left as it is`;
+const help = `npm run bench [-- --quick] [--only PART]    Measures predictions and batches against their yardsticks in one run.
+  --quick       shorter and fewer runs
+  --only PART   throughput, latency, overload, batches or hops
+  With either of them figures are printed only; the report is left as it is.`;
 
-const { values: flags } = parseArgs({ options: { quick: { type: 'boolean' }, help: { type: 'boolean' } } });
+const { values: flags } = parseArgs({
+  options: { quick: { type: 'boolean' }, only: { type: 'string' }, help: { type: 'boolean' } },
+});
 const quick = flags.quick === true;
 const seconds = quick ? 3 : 5;
 const rounds = quick ? 2 : 3;
@@ -44,15 +48,20 @@ async function bench(): Promise<void> {
     };
     await untilOk(echoUrl as string, probe);
     await untilOk(naiveUrl as string, probe);
-    const sections: Section[] = [
-      await throughput(system, echoUrl as string, naiveUrl as string),
-      await oneAtATime(system),
-      await overload(system),
-    ];
-    sections.push(...(await manyRows(system)));
-    await system.stop();
-    sections.push(await whereTimeGoes());
-    if (!quick) writeReport(sections, tool);
+    const parts: Readonly<Record<string, () => Promise<readonly Section[]>>> = {
+      throughput: async () => [await throughput(system, echoUrl as string, naiveUrl as string)],
+      latency: async () => [await oneAtATime(system)],
+      overload: async () => [await overload(system)],
+      batches: () => manyRows(system),
+      hops: async () => {
+        await system.stop();
+        return [await whereTimeGoes()];
+      },
+    };
+    const sections: Section[] = [];
+    for (const [name, part] of Object.entries(parts))
+      if (flags.only === undefined || flags.only === name) sections.push(...(await part()));
+    if (!quick && flags.only === undefined) writeReport(sections, tool);
     for (const section of sections) for (const row of section.rows) console.log(rowText(row));
   } finally {
     await system.stop();
