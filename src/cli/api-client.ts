@@ -100,11 +100,10 @@ export class ApiClient {
     };
   }
 
-  /** An error of the connection; anything else, as a file that cannot be read, is thrown on. */
+  /** An error of the connection; one that knows its exit code, as of rows that cannot be read, is thrown on. */
   #failedAttempt(error: unknown): Attempt {
-    const { code = '', message, syscall } = error as NodeJS.ErrnoException;
-    const isLocal = syscall !== undefined && localSyscalls.has(syscall);
-    if (this.#options.signal.aborted || isLocal || error instanceof CommandError) throw error;
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    if (this.#options.signal.aborted || error instanceof CommandError) throw error;
     const why = code === '' || message.includes(code) ? message : `${code}: ${message}`;
     return {
       error: new UnreachableError(`${this.baseUrl.origin} cannot be reached (${why})`),
@@ -140,9 +139,6 @@ type Attempt =
       readonly transient: boolean;
       readonly retryAfterMs: number | null;
     };
-
-/** Of the file that is sent. */
-const localSyscalls: ReadonlySet<string> = new Set(['open']);
 
 function isStreamed(body: NonNullable<ApiCall['body']>): body is StreamedBody {
   return typeof body['open'] === 'function';

@@ -3,6 +3,7 @@ import { batchPath, hasEnded } from './batch-object.ts';
 import type { BatchObject } from './batch-object.ts';
 import { EventParser } from './event-parser.ts';
 import type { ServerEvent } from './event-parser.ts';
+import { UnreachableError } from './failures.ts';
 import { Reconnection } from './reconnection.ts';
 
 /**
@@ -22,7 +23,7 @@ export async function* followBatch(
     for await (const event of openEvents(api, id, lastEventId, signal)) {
       reconnection.progressed();
       lastEventId = event.lastEventId;
-      const batch = JSON.parse(event.data) as BatchObject;
+      const batch = parseBatch(event.data);
       yield batch;
       if (hasEnded(batch)) return;
     }
@@ -54,5 +55,13 @@ async function* openEvents(
     for await (const text of answer as AsyncIterable<string>) yield* parser.push(text);
   } catch (error) {
     if (signal.aborted) throw error;
+  }
+}
+
+function parseBatch(text: string): BatchObject {
+  try {
+    return JSON.parse(text) as BatchObject;
+  } catch {
+    throw new UnreachableError('The stream of events holds something that is no batch');
   }
 }

@@ -6,7 +6,7 @@ import type { ProgressDisplay } from './progress-display.ts';
 /** What a command may use of the world: data goes to stdout, everything for people to stderr. */
 export interface Context {
   readonly api: ApiClient;
-  readonly stdin: NodeJS.ReadableStream;
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: NodeJS.WritableStream;
   /** Writes to stderr: progress, and all that is said to people. */
   readonly display: ProgressDisplay;

@@ -3,6 +3,8 @@ import { request as requestHttp } from 'node:http';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Readable } from 'node:stream';
+import { exitCodes } from './exit-code.ts';
+import { CommandError } from './failures.ts';
 
 /**
  * A body that is read while it is sent, no faster than the server takes it. `sizeBytes` is null where nobody knows.
@@ -80,7 +82,7 @@ async function mayContinue(request: ClientRequest, answer: Promise<IncomingMessa
 
 /**
  * An answer of refusal ends the upload, also while it waits for its source or for room; then the connection, on which
- * the server expects the rest, serves no other request. A failure of the source fails the request with its error.
+ * the server expects the rest, serves no other request. A failure of the source fails the request with its own error.
  */
 async function upload(
   body: StreamedBody,
@@ -88,7 +90,9 @@ async function upload(
   answer: Promise<IncomingMessage>,
 ): Promise<void> {
   const source = body.open();
+  let isStopped = false;
   const stop = () => {
+    isStopped = true;
     source.destroy();
     request.emit('drain');
   };
@@ -97,18 +101,23 @@ async function upload(
     stop();
     message.once('close', () => request.destroy());
   }, stop);
+  let sourceError: Error | undefined;
+  source.once('error', (error) => (sourceError = error));
   try {
     for await (const chunk of source as AsyncIterable<Buffer>) {
       if (!request.write(chunk)) await once(request, 'drain');
       body.onSent(chunk.length);
     }
-    if (!source.destroyed || source.readableEnded) request.end();
+    request.end();
   } catch (error) {
-    if (!isPrematureClose(error)) request.destroy(error as Error);
+    if (!isStopped) request.destroy(error === sourceError ? unreadable(error) : (error as Error));
   }
 }
 
-/** Our own `stop` is seen by the loop as the end of a source that had more to give. */
-function isPrematureClose(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
+function unreadable(error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  return new CommandError(
+    exitCodes.failed,
+    `The rows could not be read to their end (${(error as Error).message})`,
+  );
 }

@@ -1,4 +1,5 @@
 import { accessSync, constants, createReadStream, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { Readable } from 'node:stream';
 import { UsageError } from './failures.ts';
 import type { StreamedBody } from './http-call.ts';
@@ -34,27 +35,27 @@ export interface RowsSource {
 
 /** Throws UsageError when there is no such file. */
 export function openRows(operand: string, stdin: NodeJS.ReadableStream): RowsSource {
-  const fileBytes = operand === '-' ? null : inspect(operand);
-  let opened = false;
+  const file = operand === '-' ? null : inspect(operand);
+  // Of what a file system makes as it is read, as below /proc, it does not know the size.
+  const sizeBytes = file?.isFile() === true && file.size > 0 ? file.size : null;
+  let isOpened = false;
   return {
-    sizeBytes: fileBytes,
-    repeatable: () => fileBytes !== null || !opened,
+    sizeBytes,
+    repeatable: () => file?.isFile() === true || !isOpened,
     open() {
-      opened = true;
-      if (operand === '-') return stdin as Readable;
-      if (fileBytes === 0) return Readable.from([]);
+      isOpened = true;
+      if (file === null) return stdin as Readable;
       // What is appended from now on would break the length that was announced.
-      return createReadStream(operand, fileBytes === null ? {} : { end: fileBytes - 1 });
+      return createReadStream(operand, sizeBytes === null ? {} : { end: sizeBytes - 1 });
     },
   };
 }
 
-/** Bytes of a file; null for a pipe with a name, as `<(…)` makes one. */
-function inspect(path: string): number | null {
+function inspect(path: string): Stats {
   try {
     accessSync(path, constants.R_OK);
     const found = statSync(path);
-    if (!found.isDirectory()) return found.isFile() ? found.size : null;
+    if (!found.isDirectory()) return found;
   } catch (error) {
     throw new UsageError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
   }

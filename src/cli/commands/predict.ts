@@ -20,6 +20,8 @@ const lineConcurrency = 8;
 /** As the API bounds it, an hour. */
 const timeoutMsMax = 3_600_000;
 
+const typedInstances = 'Instances from the terminal, one a line, as [5.1, 3.5, 1.4, 0.2]; Ctrl-D ends them:';
+
 export const predict: Command = {
   name: 'predict',
   operands: '[INPUTS|-]',
@@ -50,7 +52,10 @@ gets {"error": …}. For more than some hundred lines  millrace batch submit  is
     const [operand = '-'] = args.operands;
     const shown = (answer: Answer) =>
       args.flag('json') ? JSON.stringify(answer) : JSON.stringify(answer.predictions[0]);
-    if (operand === '-') return predictLines(context, ask, shown);
+    if (operand === '-') {
+      if (context.stdin.isTTY === true) context.display.note(typedInstances);
+      return predictLines(context, ask, shown);
+    }
     printLine(context.stdout, shown(await ask(parseInstance(operand, 'INPUTS'))));
     return exitCodes.ok;
   },

@@ -46,6 +46,9 @@ const options: OptionSpecs = {
   },
 };
 
+/** Who types the command alone would otherwise wonder what it waits for. */
+const typedRows = 'Rows from the terminal, one a line; Ctrl-D ends them:';
+
 export const submit: Command = {
   name: 'batch submit',
   operands: 'FILE|-',
@@ -77,6 +80,7 @@ async function run(context: Context, args: Arguments): Promise<ExitCode> {
   const [operand = '-'] = args.operands;
   const format = args.oneOf('format', rowFormats) ?? formatOfName(operand) ?? 'ndjson';
   const outputPath = args.text('output');
+  if (operand === '-' && context.stdin.isTTY === true) context.display.note(typedRows);
   const source = openRows(operand, context.stdin);
   const call = toCall(args, format, source);
   const output = outputPath === undefined ? undefined : await openOutput(outputPath, context.stdout);

@@ -146,6 +146,14 @@ describe('millrace batch submit', () => {
     expect(await rig.server.of(submitWine).at(-1)?.body).to.equal('[1]\n[2]\n');
   });
 
+  it('says that rows cannot be read to their end, and does not try again', async () => {
+    rig.server.answer(submitWine, sendJson(202, batchObject()));
+    const cli = rig.start('batch submit /proc/self/mem -m wine');
+    expect(await cli.ended).to.deep.include({ code: 1, stdout: '' });
+    expect(cli.stderr).to.match(/The rows could not be read to their end \(EIO/);
+    expect(rig.server.of(submitWine)).to.have.lengthOf(1);
+  });
+
   it('stops an upload that is refused on its way, also while stdin is silent', async () => {
     rig.server.answer(submitWine, (_, response, raw) => {
       raw.once('data', () => sendError(409, 'conflict', 'The batch was cancelled')(_, response, raw));
