@@ -147,3 +147,33 @@ describe('a batch that is read while it arrives', function () {
     expect((await call(`/api/v1/batch/${id}/retry`, {}, 'POST')).status).to.equal(409);
   });
 });
+
+describe('a process that stops while a batch is watched', function () {
+  this.timeout(60_000);
+
+  it('cuts its streams at once and ends, so that watchers go elsewhere', async () => {
+    const stack = await startStack({ workers: 0 });
+    try {
+      const headers = { 'x-api-key': stack.key, 'content-type': 'application/x-ndjson' };
+      const body = `${JSON.stringify(instance(1))}\n`;
+      const response = await fetch(`${stack.url}/api/v1/batch?model=wine`, { method: 'POST', headers, body });
+      const { links } = (await response.json()) as BatchObject;
+      const events = new EventReader(await fetch(`${stack.url}${links.events}`, { headers }));
+      expect((await events.next())?.event).to.equal('progress');
+      const accept = 'text/csv';
+      const results = await fetch(`${stack.url}${links.results}?follow=true`, {
+        headers: { ...headers, accept },
+      });
+      const outcomes = [results.text(), events.toEnd()].map((reading) =>
+        reading.then(
+          () => 'whole',
+          () => 'cut',
+        ),
+      );
+      stack.apis[0]?.signal('SIGTERM');
+      expect(await Promise.all(outcomes)).to.deep.equal(['cut', 'cut']);
+    } finally {
+      await stack.stop();
+    }
+  });
+});
