@@ -36,10 +36,14 @@ export function findTarget(
   return { baseUrl, apiKey };
 }
 
+/** Without a path: the API has its own from the root on, and its links too. */
 function parseUrl(text: string): URL {
   const url = URL.parse(text);
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
-    throw new UsageError(`--url must be as in ${defaultUrl}, found ${JSON.stringify(text)}`);
+  const isServer = url?.protocol === 'http:' || url?.protocol === 'https:';
+  if (url === null || !isServer || url.pathname !== '/' || url.search !== '')
+    throw new UsageError(
+      `--url must be a server without a path, as ${defaultUrl}; found ${JSON.stringify(text)}`,
+    );
   return url;
 }
 

@@ -24,7 +24,7 @@ describe('the exit code of millrace', () => {
     ['batch submit rows.ndjson --version v1', /--version needs --model/],
     ['batch submit rows.ndjson -o nowhere/out', /nowhere\/out cannot be written/],
     ['batch status ../x', /A batch has an id/],
-    ['batch list --url ftp://x', /--url must be/],
+    ['batch list --url ftp://x', /--url must be a server/],
     ['batch results batch_1 --follow --format json', /--follow goes with ndjson and csv/],
     ['predict {x', /INPUTS must be JSON/],
   ];

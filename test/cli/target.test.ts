@@ -51,7 +51,8 @@ describe('findTarget', () => {
   });
 
   it('refuses what is no address and what is no key', () => {
-    expect(() => find({ url: 'localhost:8080' })).to.throw(UsageError, '--url must be as in');
+    for (const url of ['localhost:8080', 'http://localhost:8080/api/v1', 'file:///x', ''])
+      expect(() => find({ url }), url).to.throw(UsageError, '--url must be a server without a path');
     expect(() => find({ key: 'mlr “quoted”' })).to.throw(UsageError, 'copied whole');
   });
 });
