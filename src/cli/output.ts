@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CommandError, UsageError } from './failures.ts';
 import { exitCodes } from './exit-code.ts';
+import { isGzipName } from './rows-source.ts';
 
 /** Where the data of a command goes: stdout, or a file. */
 export interface Output {
@@ -12,13 +13,17 @@ export interface Output {
   write(source: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
-/** `-` and nothing are stdout. A file is made at once, so that one that cannot be is known before the work: UsageError. */
+/**
+ * `-` and nothing are stdout. Throws UsageError for a file that cannot be written, before any work is done for it; what
+ * is in it stays until there is something to write.
+ */
 export async function openOutput(path: string | undefined, stdout: NodeJS.WritableStream): Promise<Output> {
   if (path === undefined || path === '-')
     return {
       isStdout: true,
       write: (source) => pipeline(source, stdout as Writable, { end: false }),
     };
+  if (isGzipName(path)) throw new UsageError('Results are not compressed here: use -o - | gzip');
   await touch(path);
   return {
     isStdout: false,
@@ -38,7 +43,7 @@ export async function openOutput(path: string | undefined, stdout: NodeJS.Writab
 
 async function touch(path: string): Promise<void> {
   try {
-    await (await open(path, 'w')).close();
+    await (await open(path, 'a')).close();
   } catch (error) {
     throw new UsageError(`${path} cannot be written (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
   }

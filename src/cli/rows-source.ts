@@ -62,6 +62,12 @@ function inspect(path: string): Stats {
   throw new UsageError(`${path} is a folder: expected a file, or - for stdin`);
 }
 
+/** Whether both names lead to one file; false where one of them leads nowhere. */
+export function isSameFile(path: string, other: string): boolean {
+  const [one, two] = [path, other].map((name) => statSync(name, { throwIfNoEntry: false }));
+  return one !== undefined && two !== undefined && one.dev === two.dev && one.ino === two.ino;
+}
+
 /** The source as the body of a call. */
 export function toBody(source: RowsSource, onSent: (byteCount: number) => void): StreamedBody {
   return { sizeBytes: source.sizeBytes, open: () => source.open(), onSent };

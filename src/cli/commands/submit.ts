@@ -13,6 +13,7 @@ import { readResults } from '../results-stream.ts';
 import {
   formatOfName,
   isGzipName,
+  isSameFile,
   mediaTypes,
   openRows,
   rowFormats,
@@ -82,6 +83,8 @@ async function run(context: Context, args: Arguments): Promise<ExitCode> {
   const outputPath = args.text('output');
   if (operand === '-' && context.stdin.isTTY === true) context.display.note(typedRows);
   const source = openRows(operand, context.stdin);
+  if (outputPath !== undefined && operand !== '-' && isSameFile(operand, outputPath))
+    throw new UsageError('--output would write over the rows');
   const call = toCall(args, format, source);
   const output = outputPath === undefined ? undefined : await openOutput(outputPath, context.stdout);
   const batch = await upload(context, call);

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   batchObject,
@@ -144,6 +144,17 @@ describe('millrace batch submit', () => {
     });
     expect((await rig.run('batch submit - -m wine', '[1]\n[2]\n')).code).to.equal(0);
     expect(await rig.server.of(submitWine).at(-1)?.body).to.equal('[1]\n[2]\n');
+  });
+
+  it('does not write over the rows, nor over results before there are others', async () => {
+    const rows = join(rig.folder, 'rows.ndjson');
+    const before = await readFile(rows, 'utf8');
+    expect((await rig.run('batch submit rows.ndjson -m wine -o ./rows.ndjson')).code).to.equal(2);
+    expect((await rig.run('batch submit absent.ndjson -m wine -o rows.ndjson')).code).to.equal(2);
+    rig.server.answer(submitWine, sendError(400, 'invalid_input', 'No'));
+    await writeFile(join(rig.folder, 'more.ndjson'), '[1]');
+    expect((await rig.run('batch submit more.ndjson -m wine -o rows.ndjson')).code).to.equal(3);
+    expect(await readFile(rows, 'utf8')).to.equal(before);
   });
 
   it('says that rows cannot be read to their end, and does not try again', async () => {
