@@ -13,7 +13,8 @@ import type { BatchSubmitOptions } from './http/batch-submit-routes.ts';
 import { batchSurfaceRoutes } from './http/batch-surface.ts';
 import type { BatchSurfaceLimits } from './http/batch-surface.ts';
 import { limitsRoutes } from './http/limits-routes.ts';
-import type { Route } from './http/route-table.ts';
+import { createPredictLater } from './http/predict-later.ts';
+import type { BatchRoutes } from './http/routes.ts';
 import { webhookRoutes } from './http/webhook-routes.ts';
 import type { Idempotency } from './idempotency/idempotency.ts';
 import type { LimitSettings } from './limits.ts';
@@ -67,30 +68,39 @@ const renewalsPerLease = 3;
 const feedIntervalMs = 0;
 
 /** All routes of batches, on what a process has started for them. */
-export function batchRouteList(options: JoinBatchesOptions): readonly Route[] {
-  const { parts, resolver, webhooks, nowMs, settings } = options;
-  const { batch } = settings;
+export function joinBatches(options: JoinBatchesOptions): BatchRoutes {
+  const { parts, webhooks, settings } = options;
+  const { ledger } = parts;
+  const submit = submitOptions(options);
+  return {
+    routes: [
+      ...batchSubmitRoutes(submit),
+      ...batchSurfaceRoutes({ ...options, ...parts, limits: surfaceLimits(settings.batch) }),
+      ...webhookRoutes({ webhooks, ledger, now: Date.now }),
+      ...limitsRoutes({ settings, ledger }),
+    ],
+    later: (bodyReader, parse) => createPredictLater({ ...submit, bodyReader, parse }),
+  };
+}
+
+function submitOptions(options: JoinBatchesOptions): BatchSubmitOptions {
+  const { parts, resolver, idempotency, nowMs, settings } = options;
   const { ledger, watcher } = parts;
-  return [
-    ...batchSubmitRoutes({
-      batches: batchesOf(options),
-      ledger,
-      watcher,
-      idempotency: options.idempotency,
-      results: {
-        ...parts,
-        feeds: new BatchFeeds({ ledger, watcher, intervalMs: feedIntervalMs }),
-        facts: new FactsOfBatches(resolver),
-      },
-      limits: uploadLimits(batch),
-      waitMs: batch.wait_ms,
-      waitMsMax: batch.wait_ms_max,
-      nowMs,
-    }),
-    ...batchSurfaceRoutes({ ...options, ...parts, limits: surfaceLimits(batch) }),
-    ...webhookRoutes({ webhooks, ledger, now: Date.now }),
-    ...limitsRoutes({ settings, ledger }),
-  ];
+  return {
+    batches: batchesOf(options),
+    ledger,
+    watcher,
+    idempotency,
+    results: {
+      ...parts,
+      feeds: new BatchFeeds({ ledger, watcher, intervalMs: feedIntervalMs }),
+      facts: new FactsOfBatches(resolver),
+    },
+    limits: uploadLimits(settings.batch),
+    waitMs: settings.batch.wait_ms,
+    waitMsMax: settings.batch.wait_ms_max,
+    nowMs,
+  };
 }
 
 function surfaceLimits(settings: JoinBatchesSettings['batch']): BatchSurfaceLimits {

@@ -35,10 +35,11 @@ import { BodyReader } from './http/body-reader.ts';
 import { CallerCheck } from './http/caller-check.ts';
 import { Dispatcher } from './http/dispatcher.ts';
 import { HttpServer } from './http/http-server.ts';
-import type { Route, RouteTable } from './http/route-table.ts';
+import type { RouteTable } from './http/route-table.ts';
 import { createRouteTable } from './http/routes.ts';
+import type { BatchRoutes } from './http/routes.ts';
 import { startIdempotency } from './idempotency/start-idempotency.ts';
-import { batchRouteList } from './join-batches.ts';
+import { joinBatches } from './join-batches.ts';
 import { joinQueues, queueOptions } from './join-queues.ts';
 import type { KeyStore } from './keys/key-store.ts';
 import { SqliteKeyStore } from './keys/sqlite-key-store.ts';
@@ -194,14 +195,14 @@ function routeTable(
     }),
     readiness,
     timeoutMsMax: predict.timeout_ms_max,
-    batchRoutes: batchRoutes(settings, parts, admission),
+    batches: batchesOf(settings, parts, admission),
   });
 }
 
-function batchRoutes(settings: Settings, parts: Parts, admission: Admission): readonly Route[] {
+function batchesOf(settings: Settings, parts: Parts, admission: Admission): BatchRoutes {
   const { redis, keys, clock, batches } = parts;
   const { batch } = settings;
-  return batchRouteList({
+  return joinBatches({
     ...parts,
     parts: batches,
     letters: createRedisDeadLetters({ redis, keys, countMax: batch.dead_letters_max }),

@@ -1,5 +1,7 @@
+import type { MillraceError } from '../../errors.ts';
 import type { BatchRecord } from '../../queues/batch/batch.ts';
 import type { BatchLedger } from '../../queues/batch/batch-ledger.ts';
+import type { Permit } from '../admission.ts';
 import type { BatchEndOptions } from '../batch/batch-end.ts';
 import { untilEnded } from '../batch/batch-end.ts';
 import { batchQuery } from '../batch/batch-parameters.ts';
@@ -14,7 +16,7 @@ import { callerOf } from './batch-routes.ts';
 import type { Exchange } from './exchange.ts';
 import { submitOnce } from './keyed-submit.ts';
 import type { KeyedSubmitOptions } from './keyed-submit.ts';
-import { parsePrefer } from './prefer.ts';
+import { parsePrefer, respondAsyncApplied } from './prefer.ts';
 import type { Route } from './route-table.ts';
 import { UploadBody } from './upload-body.ts';
 import type { UploadLimits } from './upload-body.ts';
@@ -49,47 +51,70 @@ async function submit(options: BatchSubmitOptions, exchange: Exchange): Promise<
   const plan = planUpload(exchange, options.limits);
   const wait = waitOf(options, exchange, plan.format === 'json');
   const body = new UploadBody(exchange, options.limits);
-  const take = (id: string, bytes: AsyncIterable<Buffer>): Promise<BatchRecord> =>
-    takeUpload(options, exchange, { id, upload: plan.open(bytes), stop: (error) => body.stop(error) });
-  const key = exchange.request.headers['idempotency-key'];
-  if (key === undefined) {
-    const taken = await take(newBatchId(), body);
-    return answerOf(options, exchange, taken, { ...wait, signal: exchange.signal });
-  }
-  return submitOnce(options, exchange, {
-    key,
+  return submitUpload(options, exchange, {
     body,
-    dueMs: exchange.startedAtMs + options.waitMsMax,
-    take,
-    answer: (record) => answerOf(options, exchange, record, { ...wait, signal: goesOn }),
+    take: async (id, bytes) => {
+      const permit = options.batches.admit(exchange.params[0], exchange.startedAtMs);
+      try {
+        exchange.continue();
+        const stop = (error: MillraceError): void => body.stop(error);
+        return await takeUpload(options, exchange, permit, { id, upload: plan.open(bytes), stop });
+      } finally {
+        permit.release();
+      }
+    },
+    answer: (record, signal) => answerOf(options, exchange, record, { ...wait, signal }),
   });
+}
+
+export interface Submission {
+  /** As it came, read once. */
+  readonly body: AsyncIterable<Buffer>;
+  /** Takes the body to its end and makes a batch of it under this id. */
+  readonly take: (id: string, body: AsyncIterable<Buffer>) => Promise<BatchRecord>;
+  /** `signal` aborts when nobody waits any more. */
+  readonly answer: (record: BatchRecord, signal: AbortSignal) => Promise<Answer | StreamedAnswer>;
 }
 
 /** Whoever asked under a key and left may ask again, and is to find an answer. */
 const goesOn = new AbortController().signal;
 
-async function takeUpload(
-  { batches }: BatchSubmitOptions,
+/** One batch for each call, or for all calls with one `Idempotency-Key`. */
+export async function submitUpload(
+  options: KeyedSubmitOptions & Pick<BatchSubmitOptions, 'waitMsMax'>,
   exchange: Exchange,
+  { body, take, answer }: Submission,
+): Promise<Answer | StreamedAnswer> {
+  const key = exchange.request.headers['idempotency-key'];
+  if (key === undefined) return answer(await take(newBatchId(), body), exchange.signal);
+  const dueMs = exchange.startedAtMs + options.waitMsMax;
+  return submitOnce(options, exchange, {
+    key,
+    body,
+    dueMs,
+    take,
+    answer: (record) => answer(record, goesOn),
+  });
+}
+
+/** Calls the data plane in the name of the exchange's caller. */
+export function takeUpload(
+  { batches }: Pick<BatchSubmitOptions, 'batches'>,
+  exchange: Exchange,
+  permit: Permit,
   call: Pick<BatchCall, 'id' | 'upload' | 'stop'>,
 ): Promise<BatchRecord> {
   const [model, ref] = exchange.params;
-  const permit = batches.admit(model, exchange.startedAtMs);
-  try {
-    exchange.continue();
-    return await batches.take(permit, {
-      ...call,
-      owner: callerOf(exchange).id,
-      model,
-      ref,
-      onResolved: (version) => {
-        exchange.model = version.model;
-        exchange.version = version.version;
-      },
-    });
-  } finally {
-    permit.release();
-  }
+  return batches.take(permit, {
+    ...call,
+    owner: callerOf(exchange).id,
+    model,
+    ref,
+    onResolved: (version) => {
+      exchange.model = version.model;
+      exchange.version = version.version;
+    },
+  });
 }
 
 async function answerOf(
@@ -101,7 +126,7 @@ async function answerOf(
   const ended = await untilEnded(options, batch, wait.ms, wait.signal);
   return ended.status === 'completed' && wait.ms > 0
     ? documentAnswer(options, exchange, ended, wait)
-    : acceptedAnswer(options, ended, wait);
+    : acceptedAnswer(options, ended, wait.headers);
 }
 
 interface Wait {
@@ -119,7 +144,7 @@ interface HeededWait extends Wait {
 /** Rows that are streamed may be any number: nobody waits for them. A wait beyond the longest is shortened to it. */
 function waitOf({ waitMs, waitMsMax }: BatchSubmitOptions, exchange: Exchange, mayWait: boolean): Wait {
   const { respondAsync, waitS } = parsePrefer(exchange.request.headers['prefer']);
-  if (respondAsync) return { ms: 0, headers: ['Preference-Applied', 'respond-async'] };
+  if (respondAsync) return { ms: 0, headers: respondAsyncApplied };
   if (!mayWait) return { ms: 0, headers: [] };
   if (waitS === null) return { ms: waitMs, headers: [] };
   const ms = Math.min(waitS * 1000, waitMsMax);
@@ -127,10 +152,10 @@ function waitOf({ waitMs, waitMsMax }: BatchSubmitOptions, exchange: Exchange, m
 }
 
 /** Only once the batch is where no crash of Redis can lose it. */
-async function acceptedAnswer(
-  { ledger, nowMs }: BatchSubmitOptions,
+export async function acceptedAnswer(
+  { ledger, nowMs }: Pick<BatchSubmitOptions, 'ledger' | 'nowMs'>,
   batch: BatchRecord,
-  { headers }: Wait,
+  headers: readonly string[],
 ): Promise<Answer> {
   await ledger.durable(batch);
   return jsonAnswer(202, toBatchObject(batch, nowMs()), ['Location', batchPath(batch.id), ...headers]);

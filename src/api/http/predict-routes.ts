@@ -9,6 +9,7 @@ import type { Answer, StreamedAnswer } from './answer.ts';
 import type { BodyReader } from './body-reader.ts';
 import { reuseOf } from './cache-control.ts';
 import type { Exchange } from './exchange.ts';
+import type { PredictLater } from './predict-later.ts';
 import type { Route } from './route-table.ts';
 
 export interface PredictRoutesOptions {
@@ -16,6 +17,7 @@ export interface PredictRoutesOptions {
   readonly bodyReader: BodyReader;
   readonly parse: PredictParser;
   readonly idempotency: Pick<Idempotency, 'around'>;
+  readonly later: PredictLater;
 }
 
 /** The three ways to name a model; each translates HTTP and calls the data plane. */
@@ -30,7 +32,9 @@ export function predictRoutes(options: PredictRoutesOptions): readonly Route[] {
 }
 
 async function predict(options: PredictRoutesOptions, exchange: Exchange): Promise<Answer | StreamedAnswer> {
-  const { dataPlane, bodyReader, parse } = options;
+  const { dataPlane, bodyReader, parse, later } = options;
+  const answer = later(exchange);
+  if (answer !== undefined) return answer;
   const permit = dataPlane.admit(exchange.params[0], exchange.startedAtMs);
   try {
     const { value, text } = await bodyReader.readJson(exchange);

@@ -23,3 +23,6 @@ export function parsePrefer(header: string | readonly string[] | undefined): Pre
 }
 
 const wholeNumber = /^(?:\d{1,9}|"\d{1,9}")$/;
+
+/** For an answer that does not wait. */
+export const respondAsyncApplied = ['Preference-Applied', 'respond-async'] as const;

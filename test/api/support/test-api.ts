@@ -14,6 +14,7 @@ import { Dispatcher } from '../../../src/api/http/dispatcher.ts';
 import { HttpServer } from '../../../src/api/http/http-server.ts';
 import type { HttpServerOptions } from '../../../src/api/http/http-server.ts';
 import { createRouteTable } from '../../../src/api/http/routes.ts';
+import type { BatchRoutes } from '../../../src/api/http/routes.ts';
 import { RouteTable } from '../../../src/api/http/route-table.ts';
 import type { Route } from '../../../src/api/http/route-table.ts';
 import type { Idempotency } from '../../../src/api/idempotency/idempotency.ts';
@@ -49,6 +50,8 @@ export interface TestApiOptions {
   readonly trustedProxies?: string;
   /** Default: Redis is out of reach. */
   readonly idempotency?: Pick<Idempotency, 'around'>;
+  /** Default: there are none, and a predict that may be answered later is answered now. */
+  readonly batches?: BatchRoutes;
   /** Beside those of the API. */
   readonly routes?: readonly Route[];
 }
@@ -79,7 +82,7 @@ export interface TestApi {
 export interface TestRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | ReadableStream;
+  readonly body?: string | Uint8Array | ReadableStream;
   /** Of a body that is a stream. */
   readonly duplex?: 'half';
   readonly signal?: AbortSignal;
@@ -104,6 +107,7 @@ const defaultServer: HttpServerOptions = {
 };
 const farAwayMs = 3_600_000;
 const withoutRedis = { around: () => Promise.reject(new MillraceError('service_unavailable')) };
+const withoutBatches: BatchRoutes = { routes: [], later: () => () => undefined };
 const noCache = { lookup: async () => ({ kind: 'bypass' }) as const, insert: () => undefined };
 const unsaturated = { limit: () => Number.POSITIVE_INFINITY, answered: () => undefined };
 
@@ -151,7 +155,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     }),
     readiness: () => ({ redis: api.connected, accepting: true }),
     timeoutMsMax: 60_000,
-    batchRoutes: [],
+    batches: options.batches ?? withoutBatches,
   });
   const table = options.routes === undefined ? ours : new RouteTable([...ours.routes, ...options.routes]);
   const presence = {

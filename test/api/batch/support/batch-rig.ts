@@ -5,7 +5,7 @@ import { ulid } from 'ulid';
 import { Admission } from '../../../../src/api/admission.ts';
 import type { BatchParts } from '../../../../src/api/batch/start-batches.ts';
 import { startIdempotency } from '../../../../src/api/idempotency/start-idempotency.ts';
-import { batchRouteList } from '../../../../src/api/join-batches.ts';
+import { joinBatches } from '../../../../src/api/join-batches.ts';
 import { SqliteWebhookSecrets } from '../../../../src/api/keys/sqlite-webhook-secrets.ts';
 import { parseKey } from '../../../../src/api/keys/key-format.ts';
 import { channels } from '../../../../src/channels.ts';
@@ -21,12 +21,14 @@ import { createRedisDeadLetters } from '../../../../src/queues/batch/redis-dead-
 import { FolderArtifactStore } from '../../../../src/registry/folder-artifact-store.ts';
 import type { ModelVersion } from '../../../../src/registry/model-version.ts';
 import { loadSettings } from '../../../../src/settings.ts';
+import type { Settings } from '../../../../src/settings.ts';
 import { closeConnections, connect } from '../../../queues/builders.ts';
 import { makeLedgerRig } from '../../../queues/batch/support/ledger-rig.ts';
 import { redisUrl } from '../../../support/services.ts';
 import { wineVersion } from '../../../support/builders.ts';
 import { startTestApi } from '../../support/test-api.ts';
-import type { TestApi, TestRequest } from '../../support/test-api.ts';
+import type { TestApi, TestApiOptions, TestRequest } from '../../support/test-api.ts';
+import { runWaiting } from './answering-worker.ts';
 import { wineInput, wineResult } from './wine-chunks.ts';
 import type { WineChunk } from './wine-chunks.ts';
 
@@ -34,6 +36,13 @@ export interface BatchRigOptions {
   /** Of one caller. */
   readonly eventStreamsMax?: number;
   readonly redisBytesMax?: number;
+  /** Over those of config/default.yaml; `wait_ms` is 0 unless given. */
+  readonly batch?: Partial<Settings['batch']>;
+  /** Chunks of the pool `default` are run as soon as they are fed. */
+  readonly works?: boolean;
+  readonly server?: TestApiOptions['server'];
+  /** What submitting sees of the ledger. */
+  readonly ledger?: (ledger: BatchLedger) => BatchLedger;
 }
 
 /** The batch routes over HTTP on a real ledger; the test plays the uploads and the workers. */
@@ -44,6 +53,10 @@ export interface BatchRig {
   readonly letters: DeadLetters;
   /** Answers that are open. */
   readonly streams: OpenStreams;
+  /** Of uploads. */
+  readonly admission: Admission;
+  /** Answers as `memory.admit` does. */
+  memory: () => void;
   readonly stopping: AbortController;
   /** Chunks of results that were read. */
   readCount(): number;
@@ -61,6 +74,15 @@ export interface BatchRig {
   finish(id: string, index: number, chunk: WineChunk): Promise<void>;
   /** A sealed batch; chunks are finished unless `unfinished` names them. */
   submit(chunks: readonly WineChunk[], options?: SubmitOptions): Promise<string>;
+  /** POSTs an upload. */
+  send(
+    path: string,
+    type: string,
+    body: NonNullable<TestRequest['body']>,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Response>;
+  /** Resolves when nothing is being run. */
+  idle(): Promise<void>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   call(method: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
   close(): Promise<void>;
@@ -98,8 +120,10 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
   const letters = createRedisDeadLetters({ redis, keys, countMax: 1000 });
   const fed: string[] = [];
   const counts = { read: 0, watched: 0 };
+  const seen = options.ledger?.(ledger) ?? ledger;
+  let running = Promise.resolve();
   const parts: BatchParts = {
-    ledger,
+    ledger: seen,
     store: {
       ...store,
       readResult: (ref, place) => {
@@ -119,7 +143,11 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
       },
     },
     lane: { add: async () => undefined, missing: async () => [] },
-    feed: (pool) => void fed.push(pool),
+    feed: (pool) => {
+      fed.push(pool);
+      if (options.works === true && pool === 'default')
+        running = running.then(() => runWaiting(ledger, store, pool));
+    },
   };
   const versions = [wineVersion()];
   const resolve = (model: string, ref?: string): ModelVersion => {
@@ -130,15 +158,18 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
   const stopping = new AbortController();
   const streams = openStreams();
   const perCallerMax = options.eventStreamsMax ?? settings.batch.event_streams_per_caller_max;
+  const admission = new Admission(64, { limit: () => Number.POSITIVE_INFINITY, answered: () => undefined });
   const api = await startTestApi({
-    routes: batchRouteList({
+    ...(options.server === undefined ? {} : { server: options.server }),
+    idempotency,
+    batches: joinBatches({
       parts,
       letters,
       idempotency,
       resolver: { resolve },
       costs: { rowsFor: async () => undefined },
-      admission: new Admission(64, { limit: () => Number.POSITIVE_INFINITY, answered: () => undefined }),
-      memory: { admit: () => undefined },
+      admission,
+      memory: { admit: () => rig.memory() },
       webhooks: {
         queue: { add: async () => undefined },
         log: { list: async () => [] },
@@ -150,7 +181,12 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
       stopping: stopping.signal,
       settings: {
         ...settings,
-        batch: { ...settings.batch, wait_ms: 0, event_streams_per_caller_max: perCallerMax },
+        batch: {
+          ...settings.batch,
+          wait_ms: 0,
+          event_streams_per_caller_max: perCallerMax,
+          ...options.batch,
+        },
       },
     }),
   });
@@ -163,6 +199,8 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     store,
     letters,
     streams,
+    admission,
+    memory: () => undefined,
     stopping,
     readCount: () => counts.read,
     watched: () => counts.watched,
@@ -204,6 +242,14 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
         if (!unfinished.includes(index)) await rig.finish(id, index, chunk);
       return id;
     },
+    send: (path, type, body, headers = {}) =>
+      api.request(path, {
+        method: 'POST',
+        headers: { 'x-api-key': key, 'content-type': type, ...headers },
+        body,
+        ...(typeof body === 'string' ? {} : { duplex: 'half' }),
+      }),
+    idle: () => running,
     get: (path, headers = {}) => rig.call('GET', path, headers),
     call: (method, path, headers = {}) => {
       const init: TestRequest = { method, headers: { 'x-api-key': key, ...headers } };
@@ -211,6 +257,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
     },
     close: async () => {
       await api.close();
+      await running;
       streams.end();
       await lifecycle.stop();
       closeConnections();
