@@ -8,9 +8,9 @@ export interface ChunkSizeOptions {
 }
 
 /** While no worker has measured the version. */
-const rowsUnmeasured = 256;
-/** A version is first measured while its first batch is on its way. */
-const askAgainMs = 1000;
+const rowsUnmeasured = 64;
+/** What its rows take is first seen while the first batch of a version is on its way. */
+const askAgainMs = 200;
 
 /** How many rows a chunk should have, by how long they run: asked anew from time to time, and never waited for. */
 export class ChunkSize {

@@ -6,9 +6,12 @@ import type { CurvePoint } from './cost-curve.ts';
 
 /** Port: what workers found out about the run times of versions, for whoever cuts batches into chunks. */
 export interface CostCurves {
-  /** The newest counts, whichever worker it is of. Throws `service_unavailable` when Redis is out of reach. */
+  /** What bulk runs took. The newest counts, whichever worker it is of. Throws `service_unavailable` when Redis is out of reach. */
   publish(servedDigest: string, points: readonly CurvePoint[]): Promise<void>;
-  /** The same where nothing is known yet: what runs of batches have shown is worth more than a guess. */
+  /**
+   * The same of zeros, where nothing is known yet: rows of another kind may take a thousand times as long, so that
+   * `rowsFor` stays small until runs of batches have shown how long they do.
+   */
   suggest(servedDigest: string, points: readonly CurvePoint[]): Promise<void>;
   /**
    * Most rows of which one host makes a run (or, without a batch axis, runs) of about so long; at least 1. Undefined
@@ -25,13 +28,21 @@ export interface RedisCostCurvesOptions {
 
 /** A day: a curve is measured anew whenever a worker loads the version, and published again while batches run. */
 const ttlMs = 24 * 3_600_000;
+/** Of which only zeros were measured: the first chunks of its first batch, until the first run has ended. */
+const rowsUnseenMax = 64;
+
+/** As it is kept: `seen` tells runs of batches from zeros. */
+interface StoredCurve {
+  readonly seen: boolean;
+  readonly points: readonly CurvePoint[];
+}
 
 export function createRedisCostCurves({ redis, keys }: RedisCostCurvesOptions): CostCurves {
   return {
     publish: (servedDigest, points) =>
-      written(redis.set(keys.costCurve(servedDigest), print(points), 'PX', ttlMs)),
+      written(redis.set(keys.costCurve(servedDigest), print({ seen: true, points }), 'PX', ttlMs)),
     suggest: (servedDigest, points) =>
-      written(redis.set(keys.costCurve(servedDigest), print(points), 'PX', ttlMs, 'NX')),
+      written(redis.set(keys.costCurve(servedDigest), print({ seen: false, points }), 'PX', ttlMs, 'NX')),
     rowsFor: async (servedDigest, targetMs) => {
       let text: string | null;
       try {
@@ -39,7 +50,9 @@ export function createRedisCostCurves({ redis, keys }: RedisCostCurvesOptions): 
       } catch (error) {
         throw redisUnavailable(error);
       }
-      return text === null ? undefined : new CostCurve(parsePoints(text)).rowsWithin(targetMs);
+      const { seen, points } = parse(text);
+      const rows = new CostCurve(points).rowsWithin(targetMs);
+      return seen || rows === undefined ? rows : Math.min(rows, rowsUnseenMax);
     },
   };
 }
@@ -50,18 +63,21 @@ async function written(reply: Promise<unknown>): Promise<void> {
   });
 }
 
-function print(points: readonly CurvePoint[]): string {
-  return JSON.stringify(points.map(([rows, ms]) => [Math.round(rows), Number(ms.toFixed(4))]));
+function print({ seen, points }: StoredCurve): string {
+  const rounded = points.map(([rows, ms]) => [Math.round(rows), Number(ms.toFixed(4))]);
+  return JSON.stringify({ seen, points: rounded });
 }
 
-/** None where the text is not ours: a curve only sizes chunks. */
-function parsePoints(text: string): readonly CurvePoint[] {
+/** Without points where the text is not ours: a curve only sizes chunks. */
+function parse(text: string | null): StoredCurve {
   try {
-    const points: unknown = JSON.parse(text);
-    return Array.isArray(points) && points.every(isPoint) ? points : [];
+    const stored = JSON.parse(text ?? 'null') as Partial<StoredCurve> | null;
+    const points: unknown = stored?.points;
+    if (Array.isArray(points) && points.every(isPoint)) return { seen: stored?.seen === true, points };
   } catch {
-    return [];
+    // Not JSON.
   }
+  return { seen: false, points: [] };
 }
 
 function isPoint(point: unknown): point is CurvePoint {

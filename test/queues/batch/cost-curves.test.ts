@@ -35,17 +35,27 @@ describe('cost curves', () => {
   it('are suggested only where nothing is known', async () => {
     const curves = createRedisCostCurves({ redis, keys });
     const other = 'a'.repeat(64);
-    await curves.suggest(other, [[100, 25]]);
-    expect(await curves.rowsFor(other, 25)).to.equal(100);
+    await curves.suggest(other, [[50, 25]]);
+    expect(await curves.rowsFor(other, 25)).to.equal(50);
     await curves.publish(other, [[200, 25]]);
     await curves.suggest(other, [[100, 25]]);
     expect(await curves.rowsFor(other, 25)).to.equal(200);
     expect(await redis.pttl(keys.costCurve(other))).to.be.greaterThan(0);
   });
 
+  it('say few rows while only zeros were measured', async () => {
+    const curves = createRedisCostCurves({ redis, keys });
+    const fast = 'b'.repeat(64);
+    await curves.suggest(fast, [[10_000, 25]]);
+    expect(await curves.rowsFor(fast, 25)).to.equal(64);
+    await curves.publish(fast, [[10_000, 25]]);
+    expect(await curves.rowsFor(fast, 25)).to.equal(10_000);
+  });
+
   it('say nothing where the key holds something else', async () => {
     const curves = createRedisCostCurves({ redis, keys });
-    for (const text of ['no JSON', '{}', '[[0, 1]]', '[[1]]', '["x"]', '[]']) {
+    for (const points of ['[[0, 1]]', '[[1]]', '["x"]', '[]', '7', '']) {
+      const text = points === '' ? 'no JSON' : `{"seen":true,"points":${points}}`;
       await redis.set(keys.costCurve(digest), text);
       expect(await curves.rowsFor(digest, 25)).to.equal(undefined);
     }
