@@ -141,6 +141,7 @@ describe('bulk lane', () => {
   });
 
   it('says so at once when Redis is out of reach, or after its end', async () => {
+    await lane.add('default', refs(1));
     redis.disconnect();
     const code = 'service_unavailable';
     expect(await rejectionOf(lane.add('default', refs(1)))).to.have.property('code', code);
