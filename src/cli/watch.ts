@@ -48,9 +48,10 @@ export function describeBatch(batch: BatchObject): readonly string[] {
   ];
 }
 
-function rowsOf({ counts: { total, succeeded, failed } }: BatchObject): string {
+function rowsOf(batch: BatchObject): string {
+  const { total, succeeded, failed } = batch.counts;
   const done = count(succeeded + failed);
-  if (total === null) return `${done} rows so far`;
+  if (total === null) return hasEnded(batch) ? `${done} rows` : `${done} rows so far`;
   return total === succeeded + failed ? `${done} rows` : `${done} of ${count(total)} rows`;
 }
 
