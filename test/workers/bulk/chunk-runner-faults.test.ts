@@ -6,6 +6,7 @@ import {
   createBullmqBulkConsumer,
   createBullmqBulkLane,
 } from '../../../src/queues/batch/bullmq-bulk-lane.ts';
+import { rowCount } from '../../../src/tensors/batch.ts';
 import { closeConnections, connect } from '../../queues/builders.ts';
 import { rejectionOf } from '../../queues/inbox.ts';
 import { encodeChunkInput } from '../../../src/queues/batch/chunk.ts';
@@ -176,6 +177,20 @@ describe('chunk runner, stopped or failing', () => {
       );
       expect(rig.letters.map(({ attempts }) => attempts)).to.deep.equal([5, 5, 5]);
       expect(chunkLog.events.map(({ outcome }) => outcome)).to.deep.equal(['retried', 'settled']);
+    });
+
+    it('gives each row a chance of its own in the last attempt', async () => {
+      rig = await openChunkRig(registry);
+      const version = await registry.register('gather-strict');
+      const ref = await rig.submit(version, { tensors: integers('index', 8) });
+      const { hosts } = rig;
+      const run = hosts.run.bind(hosts);
+      // Only single rows find a host.
+      hosts.run = async (asked) =>
+        rowCount(asked.tensors) > 1 ? { kind: 'failed', error: away } : run(asked);
+      expect(await rejectionOf(rig.runner.run(taken(ref)))).to.equal(away);
+      await rig.runner.run(taken(ref, { isLastAttempt: true }));
+      expect(await rig.ledger.get(ref.batchId)).to.include({ rowsSucceeded: 8, rowsFailed: 0 });
     });
 
     it('comes again from the lane after each of its attempts, until it is settled', async () => {
