@@ -286,7 +286,7 @@ const chunkRunner = new ChunkRunner({
   ledger,
   chunks,
   deadLetters: createRedisDeadLetters({ redis, keys, countMax: settings.batch.dead_letters_max }),
-  feeder,
+  feed: () => feeder.feed(pool),
   costs: runCosts,
   runMsTarget: settings.batch.run_ms_target,
   runRowsMax: settings.batch.run_rows_max,

@@ -1,6 +1,7 @@
 import { channels } from '../../channels.ts';
 import type { FaultEvent } from '../../channels.ts';
 import type { BatchLedger, BulkLane } from './batch-ledger.ts';
+import type { ChunkRef } from './batch.ts';
 
 export interface BulkFeederOptions {
   readonly ledger: BatchLedger;
@@ -22,6 +23,8 @@ export class BulkFeeder {
   readonly #options: BulkFeederOptions;
   readonly #pools = new Map<string, PoolState>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** By pool: claimed, and not known to be in the lane. */
+  readonly #claimed = new Map<string, readonly ChunkRef[]>();
   readonly #running = new Set<Promise<void>>();
   #closed = false;
 
@@ -59,10 +62,12 @@ export class BulkFeeder {
         this.#pools.set(pool, 'feeding');
         // One claim after the other: a second one at the same time would find what the first one left.
         // oxlint-disable-next-line no-await-in-loop
-        const refs = await ledger.claim(pool, window);
-        // What is lost here, between claim and lane, is found by the sweeper.
+        const refs = this.#claimed.get(pool) ?? (await ledger.claim(pool, window));
+        // What the lane does not take is offered again; with this process it would be lost, and found by the sweeper.
+        this.#claimed.set(pool, refs);
         // oxlint-disable-next-line no-await-in-loop
         if (refs.length > 0) await lane.add(pool, refs);
+        this.#claimed.delete(pool);
         mayHaveMore = refs.length > 0 || this.#pools.get(pool) === 'again';
       }
     } catch (error) {

@@ -30,8 +30,8 @@ export interface ChunkRunnerOptions extends RangeRunsOptions {
   readonly ledger: Pick<BatchLedger, 'begin' | 'wanted' | 'settle' | 'chunks'>;
   readonly chunks: ChunkStore;
   readonly deadLetters: Pick<DeadLetters, 'add'>;
-  /** Told when a chunk has made room in the lane of its pool. */
-  readonly feeder: { feed(pool: string): void };
+  /** Called when a chunk may have made room in the lane. */
+  readonly feed: () => void;
   readonly costs: Pick<RunCosts, 'rowsFor' | 'observe'>;
   /** How long one run should take, so that a prediction that comes waits no longer. */
   readonly runMsTarget: number;
@@ -86,6 +86,8 @@ export class ChunkRunner {
       await this.#run(taken);
     } finally {
       this.#inHandCount -= 1;
+      // Also a chunk of which nothing is to be run leaves room, or one that leaves for a while.
+      this.#options.feed();
     }
   }
 
@@ -106,9 +108,6 @@ export class ChunkRunner {
     } catch (error) {
       this.#report(passage, { outcome: 'retried' });
       throw error;
-    } finally {
-      // Also a chunk that leaves for a while leaves room.
-      this.#options.feeder.feed(work.batch.pool);
     }
   }
 

@@ -109,7 +109,7 @@ describe('chunk runner, stopped or failing', () => {
     await rig.ledger.cancel(ref.batchId);
   });
 
-  it('does nothing for a chunk that is done, or whose batch has ended, is paused or unknown', async () => {
+  it('does nothing for a chunk that is done, or whose batch has ended, is paused or unknown, but for the room it left', async () => {
     rig = await openChunkRig(registry);
     const version = await registry.register('gather-strict');
     const tensors = integers('index', 2);
@@ -119,6 +119,7 @@ describe('chunk runner, stopped or failing', () => {
     await rig.ledger.cancel(cancelled.batchId);
     for (const ref of [paused, cancelled, { batchId: 'batch_none', index: 0 }])
       await rig.runner.run(taken(ref));
+    expect(rig.feedCount).to.equal(3);
     expect(chunkLog.events).to.deep.equal([]);
     expect(rig.hosts.busyHostCount).to.equal(0);
   });

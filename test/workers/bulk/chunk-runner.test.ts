@@ -49,7 +49,7 @@ describe('chunk runner', () => {
       rowsSucceeded: 200,
       rowsFailed: 0,
     });
-    expect(rig.fedPools).to.deep.equal(['default']);
+    expect(rig.feedCount).to.equal(1);
     expect(rig.runner.inHandCount).to.equal(0);
     expect(chunkLog.events).to.have.length(1);
     expect(chunkLog.events[0]).to.include({

@@ -35,7 +35,8 @@ export interface ChunkRig {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly letters: readonly Letter[];
-  readonly fedPools: readonly string[];
+  /** How often room was told of. */
+  readonly feedCount: number;
   readonly runner: ChunkRunner;
   /** Another worker's, on the same hosts. */
   runnerWith(changes: Partial<ChunkRunnerOptions>): ChunkRunner;
@@ -67,7 +68,7 @@ export async function openChunkRig(
     nowMs,
   });
   const letters: Letter[] = [];
-  const fedPools: string[] = [];
+  let feedCount = 0;
   const options: ChunkRunnerOptions = {
     hosts,
     quarantine,
@@ -83,7 +84,9 @@ export async function openChunkRig(
     ledger,
     chunks,
     deadLetters: { add: async (added) => void letters.push(...added) },
-    feeder: { feed: (pool) => void fedPools.push(pool) },
+    feed: () => {
+      feedCount += 1;
+    },
     costs: new RunCosts({ curves: createRedisCostCurves({ redis, keys }), nowMs }),
     runMsTarget: 25,
     runRowsMax: 64,
@@ -96,7 +99,9 @@ export async function openChunkRig(
     redis,
     keys,
     letters,
-    fedPools,
+    get feedCount() {
+      return feedCount;
+    },
     runner: new ChunkRunner(options),
     runnerWith: (changes) => new ChunkRunner({ ...options, ...changes }),
     submit: async (version, chunk) => {
