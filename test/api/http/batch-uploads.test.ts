@@ -6,6 +6,7 @@ import { until } from '../../../src/dev/readiness.ts';
 import { MillraceError } from '../../../src/errors.ts';
 import { errorOf, objectOf } from '../batch/support/answers.ts';
 import { useBatchRig } from '../batch/support/batch-rig.ts';
+import { readResponse, sendRaw } from '../support/raw-client.ts';
 
 const json = 'application/json';
 const ndjson = 'application/x-ndjson';
@@ -143,6 +144,27 @@ describe('limits of uploads', () => {
     );
     const first = `{"parameters":{"model":"wine"},"inputs":[${inputs}]}`;
     expect((await objectOf(await rig().send('/api/v1/batch', json, first))).counts.total).to.equal(9);
+  });
+});
+
+describe('an upload that takes longer than other requests may', () => {
+  const rig = useBatchRig({ server: { headersTimeoutMs: 100, requestTimeoutMs: 100 } });
+
+  it('goes on', async function () {
+    this.timeout(10_000);
+    const { port } = rig().api;
+    const head = `Host: a\r\nX-API-Key: ${rig().api.key}\r\nTransfer-Encoding: chunked\r\n`;
+    const upload = connect(port, '127.0.0.1');
+    const answer = readResponse(upload);
+    upload.write(`POST /api/v1/batch HTTP/1.1\r\n${head}Content-Type: ${ndjson}\r\n\r\n4\r\n[1,2\r\n`);
+    const other = await sendRaw(
+      port,
+      `POST /api/v1/predict HTTP/1.1\r\n${head}Content-Type: ${json}\r\n\r\n1\r\n{\r\n`,
+    );
+    expect(other.status).to.equal(408);
+    upload.write('7\r\n,3,4,5]\r\n0\r\n\r\n');
+    expect((await answer).status).to.equal(202);
+    upload.destroy();
   });
 });
 

@@ -325,4 +325,15 @@ describe('limits of connections', () => {
     await api.close();
     expect(api.admission.inFlight).to.equal(0);
   });
+
+  it('ends a connection whose request was answered and whose body never comes', async function () {
+    this.timeout(10_000);
+    const api = await startTestApi({ server: { headersTimeoutMs: 200, requestTimeoutMs: 400 } });
+    const socket = await open(api.port);
+    const answer = readResponse(socket);
+    socket.write('POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf');
+    expect((await answer).status).to.equal(404);
+    if (!socket.closed) await once(socket, 'close');
+    await api.close();
+  });
 });

@@ -1,7 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MillraceError } from '../../../errors.ts';
 import type { BatchRecord, NewBatch } from '../../../queues/batch/batch.ts';
-import type { ArrivedChunk, BatchLedger, ChunkStore } from '../../../queues/batch/batch-ledger.ts';
+import type {
+  ArrivedChunk,
+  BatchLedger,
+  ChunkBytes,
+  ChunkStore,
+} from '../../../queues/batch/batch-ledger.ts';
 import { encodeChunkInput, encodeChunkResult } from '../../../queues/batch/chunk.ts';
 import type { ChunkInput } from '../../../queues/batch/chunk.ts';
 
@@ -122,20 +127,27 @@ export class ChunkWriter {
   }
 
   async #write({ chunk, input, result }: EncodedChunk): Promise<void> {
-    const { ledger, store, batch, feed } = this.#options;
+    const { ledger, batch, feed } = this.#options;
     const { id } = batch;
     if (!this.#isCreated) {
       this.#isCreated = true;
       await this.#patiently(() => ledger.create(batch));
     }
+    const before = this.#redisBytes;
     await this.#patiently(async () => {
-      const placed = await store.place(id, input, this.#redisBytes);
-      if (placed.kind === 'redis') this.#redisBytes += input.byteLength;
-      const settled = result === null ? null : await store.place(id, result, this.#redisBytes);
-      if (settled?.kind === 'redis') this.#redisBytes += (result as Buffer).byteLength;
-      await ledger.addChunk(id, { ...chunk, input: placed, ...(settled === null ? {} : { settled }) });
+      this.#redisBytes = before;
+      const placed = await this.#place(input);
+      const settled = result === null ? {} : { settled: await this.#place(result) };
+      await ledger.addChunk(id, { ...chunk, input: placed, ...settled });
     });
     feed(batch.pool);
+  }
+
+  async #place(bytes: Buffer): Promise<ChunkBytes> {
+    const { store, batch } = this.#options;
+    const placed = await store.place(batch.id, bytes, this.#redisBytes);
+    if (placed.kind === 'redis') this.#redisBytes += bytes.byteLength;
+    return placed;
   }
 
   /** All steps may be repeated. */
