@@ -12,7 +12,7 @@ import type { RunCosts } from './run-costs.ts';
 
 export interface CurveMeterOptions {
   readonly hosts: Pick<HostPool, 'run'>;
-  readonly models: Pick<ModelPool, 'acquire'>;
+  readonly models: Pick<ModelPool, 'acquire' | 'holds'>;
   readonly costs: Pick<RunCosts, 'measured'>;
   /** What bulk runs are cut for. */
   readonly runMsTarget: number;
@@ -55,7 +55,8 @@ export class CurveMeter {
 
   async #measureNow(version: ModelVersion): Promise<void> {
     const { models, costs, stopping } = this.#options;
-    if (stopping.aborted) return;
+    // Unloaded before its turn: loading it would unload another, whose turn comes then, and so on in a circle.
+    if (stopping.aborted || !models.holds(version)) return;
     try {
       const lease = await models.acquire(version);
       try {
