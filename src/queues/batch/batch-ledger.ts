@@ -109,7 +109,8 @@ export interface BatchLedger {
 
   /**
    * Takes chunks that wait for a place in the pool's bulk lane, as many as its window has room, and marks them as in the
-   * lane: owners take turns, so do the batches of one owner, and each owner has at most `window` chunks in the lane.
+   * lane: owners take turns, so do the batches of one owner, and each owner has at most `window` chunks in the lane for each
+   * worker that lives.
    * Who calls must add them to the lane; what is lost between is found by `lostChunks`.
    */
   claim(pool: string, window: number): Promise<readonly ChunkRef[]>;

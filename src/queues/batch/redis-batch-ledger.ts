@@ -39,7 +39,7 @@ export function createRedisBatchLedger(options: RedisBatchLedgerOptions): BatchL
     ...readCalls(run),
     openCount: (owner) => direct(redis.scard(keys.openBatches(owner))),
     ...controlCalls(run),
-    ...laneCalls(run),
+    ...laneCalls(run, keys),
     pools: () => direct(redis.hkeys(keys.batchPools)),
     ...sweepCalls(run, uploadLeaseMs),
     ...workerCalls(run),
@@ -125,9 +125,13 @@ function controlCalls(run: RunLedgerScript): Pick<BatchLedger, 'cancel' | 'fail'
   };
 }
 
-function laneCalls(run: RunLedgerScript): Pick<BatchLedger, 'claim' | 'lostChunks' | 'reclaimed'> {
+function laneCalls(
+  run: RunLedgerScript,
+  keys: RedisKeys,
+): Pick<BatchLedger, 'claim' | 'lostChunks' | 'reclaimed'> {
   return {
-    claim: async (pool, window) => ((await run('claim', pool, window)) as string[]).map(chunkRefOf),
+    claim: async (pool, window) =>
+      ((await run('claim', pool, window, keys.workers)) as string[]).map(chunkRefOf),
     lostChunks: async (pool, olderThanMs, limit) =>
       ((await run('lost-chunks', pool, olderThanMs, limit)) as string[]).map(chunkRefOf),
     reclaimed: async (refs) => void (await run('reclaimed', ...refs.map(chunkName))),

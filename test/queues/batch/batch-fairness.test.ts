@@ -45,6 +45,12 @@ describe('whose turn it is in the bulk lane', () => {
     }
   });
 
+  it('has a window for each worker that lives', async () => {
+    await rig.submit(100);
+    await rig.redis.zadd(rig.keys.workers, Date.now() + 60_000, 'one', Date.now() + 60_000, 'two');
+    expect(await claimedIds(8)).to.have.length(16);
+  });
+
   it('keeps pools apart', async () => {
     const other = await rig.submit(1, { pool: 'gpu' });
     const own = await rig.submit(1);

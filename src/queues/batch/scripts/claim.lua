@@ -1,7 +1,9 @@
--- ARGV: 1 pool, 2 window of an owner. Returns names of chunks, `<batch>.<index>`, at most claimedMax.
+-- ARGV: 1 pool, 2 window of an owner for each worker that lives, 3 index of workers (its heartbeats keep it short; those
+-- of other pools count too, which only widens the window). Returns names of chunks, `<batch>.<index>`, at most claimedMax.
 -- Owners take turns, and so do the batches of an owner. Each step takes a chunk or takes something out of a line, so a
 -- step costs the same however many batches and chunks there are.
-local pool, window = ARGV[1], tonumber(ARGV[2])
+local pool = ARGV[1]
+local window = tonumber(ARGV[2]) * math.max(1, call('ZCARD', ARGV[3]))
 local ready, counts = ofPool(pool, 'ready'), ofPool(pool, 'counts')
 local taken = {}
 
