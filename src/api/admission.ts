@@ -34,10 +34,24 @@ export class Admission {
    * when every permit is out, or, in a saturated process, when the model has had its share of them.
    */
   admit(model: string, nowMs: number): Permit {
-    if (this.#inFlight >= this.#inFlightMax) refuse('admission', noPermit);
+    const permit = this.#permitFor(model, nowMs);
+    if (permit === 'admission') refuse(permit, noPermit);
+    if (permit === 'saturation') refuse(permit, tooBusy);
+    return permit;
+  }
+
+  /** For whoever can wait: undefined when there is none. */
+  tryAdmit(model: string, nowMs: number): Permit | undefined {
+    const permit = this.#permitFor(model, nowMs);
+    return typeof permit === 'string' ? undefined : permit;
+  }
+
+  /** Or what there is too much of. */
+  #permitFor(model: string, nowMs: number): Permit | 'admission' | 'saturation' {
+    if (this.#inFlight >= this.#inFlightMax) return 'admission';
     const limit = this.#saturation.limit(nowMs);
     const ofModel = this.#byModel.get(model) ?? 0;
-    if (this.#inFlight >= limit && ofModel * this.#byModel.size >= limit) refuse('saturation', tooBusy);
+    if (this.#inFlight >= limit && ofModel * this.#byModel.size >= limit) return 'saturation';
     this.#byModel.set(model, ofModel + 1);
     this.#inFlight += 1;
     let held = true;

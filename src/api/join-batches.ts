@@ -8,6 +8,7 @@ import { Batches } from './batch/batches.ts';
 import { UploadMemory } from './batch/held-bytes.ts';
 import { FactsOfBatches } from './batch/results/output-facts.ts';
 import type { BatchParts } from './batch/start-batches.ts';
+import { UploadQueue } from './batch/upload-queue.ts';
 import { batchSubmitRoutes } from './http/batch-submit-routes.ts';
 import type { BatchSubmitOptions } from './http/batch-submit-routes.ts';
 import { batchSurfaceRoutes } from './http/batch-surface.ts';
@@ -62,6 +63,10 @@ export interface BatchRouteSettings {
 
 /** What all uploads of a process hold at once: as much as the bodies of predictions may. */
 const heldBytesMax = 268_435_456;
+/** As many as a caller may have open batches by default. */
+const uploadsWaitingMax = 10_000;
+/** Clients give up after 30 seconds, many of them. */
+const uploadWaitMsMax = 20_000;
 /** A lease is renewed so often that two renewals in a row may fail. */
 const renewalsPerLease = 3;
 /** For those who wait for an answer nothing is read twice. */
@@ -124,6 +129,11 @@ function batchesOf({ parts, settings: all, ...options }: JoinBatchesOptions): Ba
     defaultModel,
     ...options,
     ...parts,
+    queue: new UploadQueue({
+      admission: options.admission,
+      waitingMax: uploadsWaitingMax,
+      waitMsMax: uploadWaitMsMax,
+    }),
     uploads: new UploadMemory(heldBytesMax),
     checkWebhook: (url) => options.webhooks.checkUrl(url),
     limits: {

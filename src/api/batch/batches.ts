@@ -10,7 +10,7 @@ import type { MemoryGuard } from '../../queues/memory-guard.ts';
 import { poolOf } from '../../registry/manifest.ts';
 import type { ModelVersion } from '../../registry/model-version.ts';
 import type { Resolver } from '../../registry/resolver.ts';
-import type { Admission, Permit } from '../admission.ts';
+import type { Permit } from '../admission.ts';
 import { chosenVersion } from '../chosen-version.ts';
 import { renderOf } from './batch-parameters.ts';
 import type { BatchHead } from './batch-parameters.ts';
@@ -23,6 +23,7 @@ import { ingest } from './ingest/ingest.ts';
 import type { Upload } from './ingest/upload.ts';
 import { checkOpenBatches } from './open-batches.ts';
 import { keepLease } from './upload-lease.ts';
+import type { UploadQueue } from './upload-queue.ts';
 
 export interface BatchLimits {
   /** Of one caller, at once. */
@@ -38,7 +39,7 @@ export interface BatchLimits {
 }
 
 export interface BatchesOptions {
-  readonly admission: Admission;
+  readonly queue: UploadQueue;
   readonly memory: Pick<MemoryGuard, 'admit'>;
   readonly uploads: UploadMemory;
   readonly resolver: Pick<Resolver, 'resolve'>;
@@ -79,12 +80,12 @@ export class Batches {
   }
 
   /**
-   * First of all, before a byte of the body is read; `model` as the path names it. `nowMs` by performance.now().
-   * Throws `service_unavailable`.
+   * First of all, before a byte of the body is read; `model` as the path names it. Waits for its turn. Rejects with
+   * `service_unavailable`.
    */
-  admit(model: string | undefined, nowMs: number): Permit {
+  async admit(model: string | undefined): Promise<Permit> {
     this.#options.memory.admit();
-    return this.#options.admission.admit(model ?? '', nowMs);
+    return this.#options.queue.admit(model ?? '');
   }
 
   /** Takes the upload to its end. The batch is sealed when this resolves, and perhaps done. */
