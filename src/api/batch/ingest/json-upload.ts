@@ -3,6 +3,7 @@ import type { InputFacts } from '../../../processing/request-inputs.ts';
 import { describe } from '../../../tensors/refusal.ts';
 import { checkBatchParameters } from '../batch-parameters.ts';
 import type { BatchHead, BatchParameters } from '../batch-parameters.ts';
+import { HeldBlocks } from './held-blocks.ts';
 import { compileJsonRows } from './json-rows.ts';
 import { JsonScanner } from './json-scanner.ts';
 import type { ElementBlock } from './json-scanner.ts';
@@ -29,8 +30,7 @@ export class JsonUpload implements Upload, RowSource {
   readonly #pieces: AsyncIterator<Buffer>;
   readonly #options: JsonUploadOptions;
   readonly #scanner: JsonScanner;
-  #held: ElementBlock[] = [];
-  #blockBytes = 0;
+  readonly #held = new HeldBlocks();
   #parameters: BatchParameters | undefined;
   #webhook: string | null = null;
   #isHeadOver = false;
@@ -50,7 +50,7 @@ export class JsonUpload implements Upload, RowSource {
   }
 
   get heldBytes(): number {
-    return this.#blockBytes + this.#scanner.heldBytes;
+    return this.#held.bytes + this.#scanner.heldBytes;
   }
 
   async head(onHeld: (bytes: number) => void): Promise<BatchHead> {
@@ -61,7 +61,7 @@ export class JsonUpload implements Upload, RowSource {
       // oxlint-disable-next-line no-await-in-loop
       const piece = await this.#next();
       bytes += piece.byteLength;
-      this.#hold(this.#scanner.push(piece));
+      this.#held.add(this.#scanner.push(piece));
       onHeld(this.heldBytes);
     }
     this.#isHeadOver = true;
@@ -76,10 +76,7 @@ export class JsonUpload implements Upload, RowSource {
 
   async *blocks(): AsyncGenerator<Iterable<Row>> {
     const rowsOf = this.#rowsOf as (block: ElementBlock) => Iterable<Row>;
-    for (const block of this.#held.splice(0)) {
-      this.#blockBytes -= block.bytes.byteLength;
-      yield rowsOf(block);
-    }
+    for (const block of this.#held.take()) yield rowsOf(block);
     while (!this.#isWhole) {
       // oxlint-disable-next-line no-await-in-loop
       const piece = await this.#next();
@@ -96,12 +93,6 @@ export class JsonUpload implements Upload, RowSource {
     if (this.#scanner.elementCount === 0) throw noInputs('an empty array');
     this.#isWhole = true;
     return nothing;
-  }
-
-  #hold(block: ElementBlock): void {
-    if (block.ranges.length === 0) return;
-    this.#held.push(block);
-    this.#blockBytes += block.bytes.byteLength;
   }
 
   readonly #take = (name: string, value: unknown): void => {
