@@ -1,10 +1,9 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../errors.ts';
 import type { LocalArtifacts } from './artifact-cache.ts';
 import type { ArtifactStore } from './artifact-store.ts';
 import { digestOf, isDigest } from './digest.ts';
-import { isPresent, readIfPresent, writeWhole } from './whole-file.ts';
+import { isPresent, readIfPresent, removeWhole, writeWhole } from './whole-file.ts';
 
 /**
  * ArtifactStore in a folder: `sha256/ab/cd/<digest>`. A file appears under its name only whole and on disk: it is
@@ -50,7 +49,7 @@ export class FolderArtifactStore implements ArtifactStore, LocalArtifacts {
   async remove(digest: string): Promise<void> {
     if (!isDigest(digest)) return;
     try {
-      await rm(this.#pathOf(digest), { force: true });
+      await removeWhole(this.#pathOf(digest));
     } catch (cause) {
       throw outOfReach(cause);
     }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 /** Writes a file that other processes see whole or not at all, also after a power cut. Makes its folder. */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
@@ -21,6 +21,24 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     throw error;
   }
   await syncFolder(folder);
+}
+
+/** Removes the file, if it is there, and what processes left aside that were killed while they wrote it. */
+export async function removeWhole(path: string): Promise<void> {
+  const folder = dirname(path);
+  // One or two, as a rule.
+  // oxlint-disable-next-line no-await-in-loop
+  for (const name of await namesIn(folder))
+    if (name.startsWith(basename(path))) await rm(join(folder, name), { force: true });
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** The rename itself must reach the disk. */

@@ -32,6 +32,15 @@ describe('FolderArtifactStore', () => {
     expect(await readdir(folder())).to.deep.equal(['sha256']);
   });
 
+  it('removes with a file what a process left aside that was killed while it wrote it', async () => {
+    const store = new FolderArtifactStore(folder());
+    const digest = await store.put(Buffer.from('chunk'));
+    await writeFile(`${pathOf(digest)}.0e9a.tmp`, 'chu');
+    await store.remove(digest);
+    const files = await readdir(folder(), { recursive: true, withFileTypes: true });
+    expect(files.filter((entry) => entry.isFile())).to.deep.equal([]);
+  });
+
   it('hands out its own file, verified', async () => {
     const store = new FolderArtifactStore(folder());
     const digest = await store.put(Buffer.from('model'));

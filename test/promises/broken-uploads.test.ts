@@ -1,0 +1,141 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { until } from '../../src/dev/readiness.ts';
+import { isIdle, untilMetrics } from '../integration/metrics.ts';
+import { untilQueuesAreEmpty, withRedis } from '../integration/redis.ts';
+import { BatchClient } from './support/batch-client.ts';
+import { linesOf, nonceRows } from './support/known-rows.ts';
+import { openUpload } from './support/open-upload.ts';
+import type { OpenUpload } from './support/open-upload.ts';
+import { useHarmable } from './support/promise-stack.ts';
+import { lasting, sized } from './support/schedule.ts';
+
+/** Of each kind, at once. */
+const count = sized(5, 100);
+const rowsSent = 1000;
+const giveUpMs = 60_000;
+
+/** All short, so that what is to be gone is gone soon; in Redis a batch keeps its books alone, in files the rest. */
+const env = {
+  MILLRACE_BATCH_UPLOAD_IDLE_MS: '1500',
+  MILLRACE_BATCH_UPLOAD_LEASE_MS: '2000',
+  MILLRACE_BATCH_RETENTION_MS: '3000',
+  MILLRACE_BATCH_SWEEP_MS: '200',
+  MILLRACE_BATCH_REDIS_BYTES_MAX: '0',
+  MILLRACE_BATCH_CHUNK_ROWS_MAX: '100',
+};
+
+describe('uploads that do not come to their end', () => {
+  const harmable = useHarmable({ env });
+  let client: BatchClient;
+  let known: readonly string[];
+
+  before(async function () {
+    this.timeout(giveUpMs);
+    client = new BatchClient(harmable().stack, 10 * giveUpMs);
+    // What a first batch leaves for good (the queue's own keys) is no leak.
+    await client.submit({ model: 'nonce', lines: linesOf(nonceRows, 0, rowsSent) });
+    await untilForgotten();
+    known = await keysAndFiles();
+  });
+
+  it('at 3 bytes a second, stopped half-way, or of clients that vanish have failed with a reason, and nothing is left of them', async function () {
+    this.timeout(3 * giveUpMs);
+    const uploads = await open(3 * count);
+    const [slow, stopped, vanishing] = [0, 1, 2].map((kind) =>
+      uploads.filter((_, place) => place % 3 === kind),
+    );
+    const ended = endsOf(3 * count);
+    for (const upload of vanishing!) upload.vanish();
+    const trickling = slow!.map(trickle);
+    const answers = await Promise.all([...slow!, ...stopped!].map(({ answer }) => answer));
+    await Promise.all(trickling);
+    expect(new Set(answers.map((answer) => answer?.status))).to.deep.equal(new Set([408]));
+    // A machine that is very busy may find one too slow before it vanishes.
+    const ends = tally(await ended);
+    expect(ends['failed request_timeout']).to.be.at.least(2 * count);
+    expect((ends['failed request_timeout'] ?? 0) + (ends['failed invalid_input'] ?? 0)).to.equal(3 * count);
+    await expectNothingLeft();
+  });
+
+  it('because the API process was killed have failed with a reason, and nothing is left of them', async function () {
+    this.timeout(3 * giveUpMs);
+    const uploads = await open(count);
+    const ended = endsOf(count);
+    const [api] = harmable().stack.apis;
+    await api!.kill('SIGKILL');
+    api!.start();
+    await api!.ready();
+    const answers = await Promise.all(uploads.map(({ answer }) => answer));
+    expect(new Set(answers)).to.deep.equal(new Set([undefined]));
+    expect(tally(await ended)).to.deep.equal({ 'failed request_timeout': count });
+    await expectNothingLeft();
+  });
+
+  /** Uploads whose batches have begun to run. */
+  async function open(uploadCount: number): Promise<readonly OpenUpload[]> {
+    const uploads = Array.from({ length: uploadCount }, () => openUpload(harmable().stack, 'nonce'));
+    const lines = linesOf(nonceRows, 1, rowsSent).join('');
+    for (const upload of uploads) upload.send(lines);
+    // Some may have ended already, with many on a busy machine, but none is forgotten.
+    const begun = new Set<string>();
+    await until(async () => {
+      for (const { id, started_at: startedAt } of await client.list()) if (startedAt !== null) begun.add(id);
+      return begun.size === uploadCount;
+    }, AbortSignal.timeout(giveUpMs));
+    return uploads;
+  }
+
+  /** One byte after the other, of a line that would be right. */
+  async function trickle(upload: OpenUpload): Promise<void> {
+    for (let place = 0; !upload.isAnswered; place++) {
+      upload.send('[1]\n'[place % 4]!);
+      // oxlint-disable-next-line no-await-in-loop
+      await lasting(333);
+    }
+  }
+
+  /** Status and reason of each batch, before it is forgotten. */
+  async function endsOf(batchCount: number): Promise<readonly string[]> {
+    const ends = new Map<string, string>();
+    await until(async () => {
+      for (const { id, status, finished_at: finishedAt, error } of await client.list())
+        if (finishedAt !== null) ends.set(id, `${status} ${error?.code}`);
+      return ends.size === batchCount;
+    }, AbortSignal.timeout(giveUpMs));
+    return [...ends.values()];
+  }
+
+  async function expectNothingLeft(): Promise<void> {
+    const { stack } = harmable();
+    await untilForgotten();
+    await untilMetrics(stack.apis[0]!, isIdle);
+    await untilQueuesAreEmpty(stack);
+    let left: readonly string[] = [];
+    await until(async () => {
+      left = (await keysAndFiles()).filter((name) => !known.includes(name));
+      return left.length === 0;
+    }, AbortSignal.timeout(giveUpMs)).catch(() => undefined);
+    expect(left).to.deep.equal([]);
+  }
+
+  /** But for the names of batches, which are kept for those who ask late, and workers, who come and go. */
+  async function keysAndFiles(): Promise<readonly string[]> {
+    const { stack } = harmable();
+    const keys = await withRedis(stack, (redis) => redis.keys(`{${stack.redisPrefix}}:*`));
+    const entries = await readdir(join(stack.home, 'artifacts'), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+    return [...keys.filter((key) => !/:ended$|:workers?\b/.test(key)), ...files];
+  }
+
+  async function untilForgotten(): Promise<void> {
+    await until(async () => (await client.list()).length === 0, AbortSignal.timeout(giveUpMs));
+  }
+});
+
+function tally(names: readonly string[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,47 @@
+import { Agent, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
+import type { Stack } from '../../support/stack.ts';
+import type { BatchAnswer } from './batch-client.ts';
+
+/** An upload of NDJSON whose end the client alone knows. */
+export interface OpenUpload {
+  /** Undefined where the connection broke first. */
+  readonly answer: Promise<BatchAnswer | undefined>;
+  readonly isAnswered: boolean;
+  send(lines: string): void;
+  end(): void;
+  /** The connection breaks, without a word. */
+  vanish(): void;
+}
+
+export function openUpload({ url, key }: Pick<Stack, 'url' | 'key'>, model: string): OpenUpload {
+  // A connection of its own: it ends as this upload does.
+  const agent = new Agent({ keepAlive: false });
+  const sent = request(`${url}/api/v1/models/${model}/batch`, {
+    method: 'POST',
+    agent,
+    headers: { 'content-type': 'application/x-ndjson', 'x-api-key': key },
+  });
+  sent.on('error', () => undefined);
+  sent.flushHeaders();
+  let isAnswered = false;
+  const answer = new Promise<IncomingMessage>((resolve, reject) => {
+    sent.once('response', resolve).once('close', () => reject(new Error('no answer')));
+  })
+    .then(async (response) => ({ status: response.statusCode ?? 0, text: await text(response) }))
+    .catch(() => undefined)
+    .finally(() => {
+      isAnswered = true;
+      sent.destroy();
+    });
+  return {
+    answer,
+    get isAnswered() {
+      return isAnswered;
+    },
+    send: (lines) => void sent.write(lines),
+    end: () => void sent.end(),
+    vanish: () => void sent.destroy(),
+  };
+}
