@@ -10,6 +10,7 @@ import { openLoop } from './open-loop.ts';
 import { untilOk } from './processes.ts';
 import { writeReport } from './report.ts';
 import type { Row, Section } from './report.ts';
+import { soak } from './soak.ts';
 import { spread } from './statistics.ts';
 import type { Spread } from './statistics.ts';
 import { fixture, startSystem, wastedRows } from './system.ts';
@@ -17,7 +18,7 @@ import type { System } from './system.ts';
 
 const help = `npm run bench [-- --quick] [--only PART]    Measures predictions and batches against their yardsticks in one run.
   --quick       shorter and fewer runs
-  --only PART   throughput, latency, overload, batches or hops
+  --only PART   throughput, latency, overload, batches, hops or soak
   With either of them figures are printed only; the report is left as it is.`;
 
 const { values: flags } = parseArgs({
@@ -56,6 +57,10 @@ async function bench(): Promise<void> {
       hops: async () => {
         await system.stop();
         return [await whereTimeGoes()];
+      },
+      soak: async () => {
+        await system.stop();
+        return [soak(quick ? 50_000 : 1_000_000)];
       },
     };
     const sections: Section[] = [];
