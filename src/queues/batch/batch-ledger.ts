@@ -55,6 +55,14 @@ export interface StoredChunk {
   readonly rowsRetryable: number;
 }
 
+/** A round of forgetting. */
+export interface Forgotten {
+  /** Batches that were past their expiry. */
+  readonly batchCount: number;
+  /** Digests in the artifact store that are nobody's any more, and the batch whose they were. */
+  readonly garbage: { readonly batchId: string; readonly digests: readonly string[] } | null;
+}
+
 /**
  * Port: the truth about batches. Every change is one atomic step, raises `revision`, and is announced (see
  * BatchWatcher). Each row of a batch gets exactly one result, whatever runs twice: a chunk is settled once, and what
@@ -128,11 +136,12 @@ export interface BatchLedger {
    */
   discard(id: string): Promise<void>;
   /**
-   * Forgets batches past their expiry, at most `limit`; returns at most as many digests in the artifact store that are
-   * nobody's any more, until they are said to be `removed`: none is left behind when the process ends in between.
+   * Forgets batches past their expiry, at most `limit`. At most as many digests of one batch are garbage, in each round of
+   * another one, until they are said to be `removed`: none is left behind when the process ends in between.
    */
-  forgetExpired(limit: number): Promise<readonly string[]>;
-  removed(digests: readonly string[]): Promise<void>;
+  forgetExpired(limit: number): Promise<Forgotten>;
+  /** `stuck`: those of them that are still there. They come again, after all others. */
+  removed(batchId: string, digests: readonly string[], stuck: readonly string[]): Promise<void>;
 
   /** For the worker that took a chunk. The first begun chunk takes the batch to `running`. */
   begin(ref: ChunkRef): Promise<ChunkWork>;
@@ -155,7 +164,8 @@ export interface ChunkStore {
   /** Undefined when the bytes are gone. */
   readInput(ref: ChunkRef, place: ChunkPlace): Promise<Uint8Array | undefined>;
   readResult(ref: ChunkRef, place: ChunkPlace): Promise<Uint8Array | undefined>;
-  remove(digests: readonly string[]): Promise<void>;
+  /** Of what lies in the artifact store. */
+  remove(digest: string): Promise<void>;
 }
 
 /** Tells this process of changes of batches. */

@@ -22,6 +22,8 @@ const lostAfterMs = 2_000;
 const askedMax = 1_000;
 /** Batches, and artifacts, that are forgotten in a round. */
 const forgottenMax = 100;
+/** Artifacts that could not be removed, after which a round leaves the others alone: the store is out of reach, most likely. */
+const stuckMax = 3;
 /** Rounds of a pass: others want Redis and the disk, too, and the next pass is soon. */
 const roundsMax = 20;
 
@@ -99,16 +101,38 @@ export class BatchSweeper {
   }
 
   async #forget(): Promise<void> {
-    const { ledger, chunks } = this.#options;
+    const { ledger } = this.#options;
+    const stuckBatches = new Set<string>();
     for (let count = 0; count < roundsMax && !this.#stopped; count++) {
       // oxlint-disable-next-line no-await-in-loop
-      const digests = await ledger.forgetExpired(forgottenMax);
-      if (digests.length === 0) return;
+      const { batchCount, garbage } = await ledger.forgetExpired(forgottenMax);
+      if (batchCount === 0 && garbage === null) return;
+      if (garbage === null) continue;
+      const { batchId, digests } = garbage;
+      // All others had their turn.
+      if (stuckBatches.has(batchId)) return;
       // oxlint-disable-next-line no-await-in-loop
-      await chunks.remove(digests);
+      const stuck = await this.#remove(digests);
       // oxlint-disable-next-line no-await-in-loop
-      await ledger.removed(digests);
+      await ledger.removed(batchId, digests, stuck);
+      if (stuck.length > 0) stuckBatches.add(batchId);
     }
+  }
+
+  /** Returns those that are still there: first what was not tried. */
+  async #remove(digests: readonly string[]): Promise<readonly string[]> {
+    const stuck: string[] = [];
+    const left = [...digests];
+    while (left.length > 0 && stuck.length < stuckMax) {
+      const digest = left.shift() as string;
+      // One by one: nobody waits for it, and others use the disk.
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#options.chunks.remove(digest).catch((error: unknown) => {
+        stuck.push(digest);
+        publishFault('An artifact of an expired batch could not be removed', error);
+      });
+    }
+    return [...left, ...stuck];
   }
 }
 
@@ -116,7 +140,10 @@ async function attempt(what: string, step: () => Promise<unknown>): Promise<void
   try {
     await step();
   } catch (error) {
-    const message = `The sweeper could not see to ${what}`;
-    channels.fault.publish({ component: 'batch-sweeper', message, error } satisfies FaultEvent);
+    publishFault(`The sweeper could not see to ${what}`, error);
   }
+}
+
+function publishFault(message: string, error: unknown): void {
+  channels.fault.publish({ component: 'batch-sweeper', message, error } satisfies FaultEvent);
 }

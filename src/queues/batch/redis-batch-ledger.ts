@@ -146,8 +146,18 @@ function sweepCalls(
   return {
     failAbandoned: async () => (await run('fail-abandoned', ...failures, sweptMax)) as string[],
     discard: async (id) => void (await run('discard', id)),
-    forgetExpired: async (limit) => (await run('forget-expired', limit)) as string[],
-    removed: async (digests) => void (await run('removed', ...digests)),
+    forgetExpired: async (limit) => {
+      const [batchCount, batchId, digests] = (await run('forget-expired', limit)) as [
+        number,
+        string,
+        string[],
+      ];
+      return { batchCount, garbage: digests.length === 0 ? null : { batchId, digests } };
+    },
+    removed: async (batchId, digests, stuck) =>
+      void (
+        digests.length > 0 && (await run('removed', batchId, digests.length, digests[0] as string, ...stuck))
+      ),
   };
 }
 

@@ -44,13 +44,7 @@ export function createChunkStore(options: ChunkStoreOptions): ChunkStore {
     },
     readInput: (ref, place) => read(keys.batchInputs(ref.batchId), ref, place),
     readResult: (ref, place) => read(keys.batchResults(ref.batchId), ref, place),
-    remove: async (digests) => {
-      for (const digest of digests) {
-        // One by one: nobody waits for it, and others use the disk.
-        // oxlint-disable-next-line no-await-in-loop
-        await artifacts.remove(digest);
-      }
-    },
+    remove: (digest) => artifacts.remove(digest),
   };
 }
 

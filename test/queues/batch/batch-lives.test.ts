@@ -128,14 +128,23 @@ describe('how long batches are kept', () => {
     expect(await ledger.hasExpired(kept)).to.equal(false);
     expect((await ledger.list('key:one', null, 10)).batches.map((batch) => batch.id)).to.deep.equal([kept]);
     expect(await codeOf(ledger.cancel(id))).to.equal('not_found');
-    expect(await ledger.forgetExpired(3)).to.deep.equal(digests.slice(0, 3));
-    expect(await ledger.forgetExpired(3)).to.deep.equal(digests.slice(0, 3));
-    await ledger.removed(digests.slice(1, 3));
-    expect(await ledger.forgetExpired(3)).to.deep.equal(digests.slice(0, 3));
-    await ledger.removed(digests.slice(0, 3));
-    expect(await ledger.forgetExpired(3)).to.deep.equal(digests.slice(3));
-    await ledger.removed(digests.slice(3));
-    expect(await ledger.forgetExpired(3)).to.deep.equal([]);
+    const garbage = async (batchCount = 0): Promise<readonly string[] | undefined> => {
+      const forgotten = await ledger.forgetExpired(3);
+      expect(forgotten.batchCount).to.equal(batchCount);
+      expect(forgotten.garbage?.batchId).to.be.oneOf([id, undefined]);
+      return forgotten.garbage?.digests;
+    };
+    expect(await garbage(1)).to.deep.equal(digests.slice(0, 3));
+    expect(await garbage()).to.deep.equal(digests.slice(0, 3));
+    await ledger.removed(id, digests.slice(1, 3), []);
+    expect(await garbage()).to.deep.equal(digests.slice(0, 3));
+    await ledger.removed(id, digests.slice(0, 3), digests.slice(1, 2));
+    expect(await garbage()).to.deep.equal([...digests.slice(3), digests[1]]);
+    await ledger.removed(id, [...digests.slice(3), digests[1]!], digests.slice(1, 2));
+    expect((await livesOf(rig)).get(`garbage:${id}`)).to.be.greaterThan(graceMs);
+    expect(await garbage()).to.deep.equal(digests.slice(1, 2));
+    await ledger.removed(id, digests.slice(1, 2), []);
+    expect(await garbage()).to.equal(undefined);
     const left = [...(await livesOf(rig)).keys()].filter(
       (name) => name.includes(id) || name.includes('garbage'),
     );

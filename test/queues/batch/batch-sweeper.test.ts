@@ -70,7 +70,48 @@ describe('BatchSweeper', () => {
     sweeper.start();
     await untilTrue(async () => !(await artifacts.has(input.digest)));
     expect(await ledger.hasExpired(batch.id)).to.equal(true);
-    await untilTrue(async () => (await ledger.forgetExpired(10)).length === 0);
+    await untilTrue(async () => (await ledger.forgetExpired(10)).garbage === null);
+  });
+
+  it('forgets in one pass more than a round does, though nothing of it is in the artifact store', async () => {
+    const { ledger, submit, sweeper, redis, keys } = await makeRig();
+    for (let count = 0; count < 150; count += 1) {
+      // oxlint-disable-next-line no-await-in-loop
+      await submit(0, { retentionMs: 1 });
+    }
+    await untilTrue(async () => (await ledger.list(null, null, 1)).batches.length === 0);
+    await sweeper.sweep();
+    expect(await redis.exists(`${keys.batches}:list`, `${keys.batches}:expiring`)).to.equal(0);
+  });
+
+  it('removes the artifacts of a batch though one of another cannot be, tells of it and tries that again', async () => {
+    const { options, ledger, chunks, artifacts } = await makeRig();
+    const digests: string[] = [];
+    for (const content of ['stuck', 'first', 'second']) {
+      const batch = newBatch({ retentionMs: 1 });
+      // oxlint-disable no-await-in-loop
+      await ledger.create(batch);
+      const place = await chunks.place(batch.id, Buffer.from(content), 0);
+      if (place.kind === 'artifact') digests.push(place.digest);
+      await ledger.cancel(batch.id);
+      await untilTrue(async () => (await ledger.get(batch.id)) === undefined);
+      // oxlint-enable no-await-in-loop
+    }
+    let isStuck = true;
+    const remove = (digest: string): Promise<void> =>
+      isStuck && digest === digests[0] ? Promise.reject(new Error('busy')) : artifacts.remove(digest);
+    const sweeper = new BatchSweeper({ ...options, chunks: { ...chunks, remove } });
+    const present = (): Promise<boolean[]> => Promise.all(digests.map((digest) => artifacts.has(digest)));
+    const faults = collectEvents<FaultEvent>(channels.fault);
+    await sweeper.sweep();
+    faults.stop();
+    expect(await present()).to.deep.equal([true, false, false]);
+    const own = faults.events.filter(({ component }) => component === 'batch-sweeper');
+    expect(own).to.have.length(1);
+    expect(own[0]?.message).to.equal('An artifact of an expired batch could not be removed');
+    isStuck = false;
+    await sweeper.sweep();
+    expect(await present()).to.deep.equal([false, false, false]);
   });
 
   it('lets one process make a pass', async () => {

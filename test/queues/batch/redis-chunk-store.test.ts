@@ -61,9 +61,9 @@ describe('RedisChunkStore', () => {
     expect(places[0]).to.equal('artifact');
     await ledger.seal(id, 30);
     await untilTrue(async () => (await ledger.get(id)) === undefined);
-    const digests = await ledger.forgetExpired(10);
+    const digests = (await ledger.forgetExpired(10)).garbage?.digests ?? [];
     expect(digests).to.have.length(1 + places.filter((kind) => kind === 'artifact').length);
-    await store.remove(digests);
+    await Promise.all(digests.map((digest) => store.remove(digest)));
     const present = await Promise.all(digests.map((digest) => artifacts.has(digest)));
     expect(present).to.deep.equal(digests.map(() => false));
     // oxlint-disable-next-line no-await-in-loop
