@@ -86,8 +86,8 @@ export class HttpServer {
     const dueMs = performance.now() - this.#requestTimeoutMs;
     for (const socket of this.#sockets) {
       const exchange = exchangeOn(socket);
-      if (exchange === undefined || exchange.request.complete || exchange.hasOwnTimeLimit) continue;
-      if (exchange.startedAtMs > dueMs) continue;
+      if (exchange === undefined || exchange.request.complete || exchange.startedAtMs > dueMs) continue;
+      if (exchange.open && exchange.hasOwnTimeLimit) continue;
       if (exchange.open) exchange.fail(tooSlow());
       // Answered, and its body still does not come to an end.
       else socket.destroy();

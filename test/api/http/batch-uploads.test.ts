@@ -166,6 +166,16 @@ describe('an upload that takes longer than other requests may', () => {
     expect((await answer).status).to.equal(202);
     upload.destroy();
   });
+
+  it('is over with its answer, also when its body never ends', async function () {
+    this.timeout(10_000);
+    const socket = connect(rig().api.port, '127.0.0.1');
+    const answer = readResponse(socket);
+    const head = `Host: a\r\nX-API-Key: ${rig().api.key}\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n`;
+    socket.write(`POST /api/v1/batch HTTP/1.1\r\n${head}\r\nwrong,header\n1,2\n3,4\n`);
+    expect((await answer).status).to.equal(400);
+    if (!socket.closed) await once(socket, 'close');
+  });
 });
 
 describe('uploads while Redis is away', () => {
