@@ -21,6 +21,10 @@ export const locationHeader: Header = {
   schema: { type: 'string' },
 };
 
+export const preferenceApplied: Readonly<Record<string, Header>> = {
+  'Preference-Applied': { description: 'What of Prefer was heeded.', schema: { type: 'string' } },
+};
+
 /** An answer that is the batch object. */
 export function batchAnswer(description: string, headers: Readonly<Record<string, Header>> = {}): Response {
   return {

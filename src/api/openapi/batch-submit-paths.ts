@@ -1,6 +1,6 @@
 import { batchParametersSchema, batchQuery } from '../batch/batch-parameters.ts';
 import type { SchemaObject } from '../../validation.ts';
-import { batchAnswer, listBatches, locationHeader } from './batch-paths.ts';
+import { batchAnswer, listBatches, locationHeader, preferenceApplied } from './batch-paths.ts';
 import { authenticatedCall, failures, headerRef } from './errors.ts';
 import { idempotencyKey } from './idempotency.ts';
 import { modelParameter, versionParameter } from './predict-paths.ts';
@@ -74,16 +74,12 @@ const bodies: Readonly<Record<string, MediaType>> = {
   },
 };
 
-const applied = {
-  'Preference-Applied': { description: 'What of Prefer was heeded.', schema: { type: 'string' } },
-} as const;
-
 const done: Response = {
   description: 'All predictions: the batch ended within the wait.',
   headers: {
     'X-Request-Id': headerRef('X-Request-Id'),
     'X-Model-Version': { description: 'Version that answered.', schema: { type: 'string' } },
-    ...applied,
+    ...preferenceApplied,
   },
   content: {
     'application/json': {
@@ -119,7 +115,7 @@ function submit(operationId: string, summary: string): Operation {
       200: done,
       202: batchAnswer('The batch is accepted: nothing of it is lost from here on.', {
         Location: locationHeader,
-        ...applied,
+        ...preferenceApplied,
       }),
       ...failures(
         ...authenticatedCall,

@@ -1,3 +1,4 @@
+import { batchAnswer, locationHeader, preferenceApplied } from './batch-paths.ts';
 import { authenticatedCall, failures, headerRef } from './errors.ts';
 import { idempotencyKey, idempotencyReplayed } from './idempotency.ts';
 import { schemaRef } from './types.ts';
@@ -25,6 +26,13 @@ const cacheControl: Parameter = {
   description:
     'no-cache: computed anew, then kept; no-store: computed anew, not kept, as parameters.cache false.',
   schema: { type: 'string' },
+};
+
+const preferLater: Parameter = {
+  name: 'Prefer',
+  in: 'header',
+  description: 'respond-async: 202 with a batch of this one row; the key needs scope batch too. RFC 7240.',
+  schema: { type: 'string', examples: ['respond-async'] },
 };
 
 const requestBody: MediaType = {
@@ -94,10 +102,14 @@ function predict(operationId: string, summary: string): Operation {
     tags: ['predict'],
     summary,
     security: [{ apiKey: ['predict'] }],
-    parameters: [cacheControl, idempotencyKey],
+    parameters: [cacheControl, preferLater, idempotencyKey],
     requestBody: { required: true, content: { 'application/json': requestBody } },
     responses: {
       200: answered,
+      202: batchAnswer('A batch of one, where respond-async was preferred.', {
+        Location: locationHeader,
+        ...preferenceApplied,
+      }),
       ...failures(
         ...authenticatedCall,
         'not_found',
