@@ -9,13 +9,18 @@ export interface RedisDeadLettersOptions {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly countMax: number;
+  /** Of all letters and their inputs, but for the one that goes beyond. */
+  readonly bytesMax?: number;
 }
 
 /** Long enough for somebody to come back from a week's leave: 8 days. */
 export const deadLetterMs = 8 * 24 * 3_600_000;
+/** 10,000 rows of 26 KB: rows may be of megabytes, and Redis is everybody's. */
+export const deadLetterBytesMax = 256 * 1024 * 1024;
 const pageMax = 100;
 
-export function createRedisDeadLetters({ redis, keys, countMax }: RedisDeadLettersOptions): DeadLetters {
+export function createRedisDeadLetters(options: RedisDeadLettersOptions): DeadLetters {
+  const { redis, keys, countMax, bytesMax = deadLetterBytesMax } = options;
   const run = createLedgerScripts({ redis, root: keys.batches, uploadLeaseMs: 0 });
   return {
     add: async (letters) => {
@@ -26,7 +31,7 @@ export function createRedisDeadLetters({ redis, keys, countMax }: RedisDeadLette
         JSON.stringify(letter),
         input,
       ]);
-      await run('add-letters', countMax, deadLetterMs, ...fields);
+      await run('add-letters', countMax, bytesMax, deadLetterMs, ...fields);
     },
     list: async (after, limit) => {
       const reply = await run('list-letters', after ?? '', Math.min(limit, pageMax));

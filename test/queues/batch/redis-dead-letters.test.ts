@@ -65,6 +65,22 @@ describe('RedisDeadLetters', () => {
     expect(rowsOf(await letters.list(first.next, 2))).to.deep.equal([3, 2]);
   });
 
+  it('keeps no more bytes than it may, and the letter that goes beyond', async () => {
+    const small = createRedisDeadLetters({ ...rig, countMax: 100, bytesMax: 10_000 });
+    const wide = (row: number, bytes: number): ReturnType<typeof letterOf> => ({
+      ...letterOf(row),
+      input: Buffer.alloc(bytes),
+    });
+    for (let row = 0; row < 5; row += 1) {
+      // oxlint-disable-next-line no-await-in-loop
+      await small.add([wide(row, 4000)]);
+    }
+    expect(rowsOf(await small.list(null, 10))).to.deep.equal([4, 3, 2]);
+    expect(await rig.redis.keys(`${rig.keys.batches}:letter-of:*`)).to.have.length(3);
+    await small.add([wide(5, 20_000)]);
+    expect(rowsOf(await small.list(null, 10))).to.deep.equal([5]);
+  });
+
   it('keeps none for ever, and counts none that has expired', async () => {
     await letters.add([letterOf(0), letterOf(1)]);
     const names = await rig.redis.keys(`${rig.keys.batches}:letter*`);
