@@ -64,17 +64,22 @@ type Connections = Awaited<ReturnType<typeof connect>>;
 type Parts = Awaited<ReturnType<typeof startParts>>;
 type Readiness = () => Readonly<Record<string, boolean>>;
 
+/** Apart: an upload may go on for hours, and would hold the place of a prediction for as long. */
+interface Permits {
+  readonly predictions: Admission;
+  readonly uploads: Admission;
+}
+
 async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void> {
   const { settings } = loaded;
   const parts = await startParts(loaded, lifecycle);
-  const admission = new Admission(
-    settings.api.in_flight_max,
-    new Saturation({
-      utilization: (now, since) => performance.eventLoopUtilization(now, since),
-      inFlightMin: settings.api.saturated_in_flight_min,
-      delayMsMax: settings.coalescer.queue_delay_ms_max,
-    }),
-  );
+  const saturation = new Saturation({
+    utilization: (now, since) => performance.eventLoopUtilization(now, since),
+    inFlightMin: settings.api.saturated_in_flight_min,
+    delayMsMax: settings.coalescer.queue_delay_ms_max,
+  });
+  const newAdmission = (): Admission => new Admission(settings.api.in_flight_max, saturation);
+  const permits: Permits = { predictions: newAdmission(), uploads: newAdmission() };
   const readiness: Readiness = () => ({
     redis: parts.redis.status === 'ready',
     results: parts.link.engine?.connected() ?? false,
@@ -91,11 +96,11 @@ async function start(loaded: LoadedSettings, lifecycle: Lifecycle): Promise<void
     (each) => each.close(),
   );
   const dispatcher = new Dispatcher({
-    table: routeTable(settings, parts, admission, readiness),
+    table: routeTable(settings, parts, permits, readiness),
     callers: callerCheck(settings, parts.keyStore, limiter),
     headerCountMax: settings.api.header_count_max,
   });
-  await startAdmin(lifecycle, settings, { admission, limiter, memory: parts.memory, readiness });
+  await startAdmin(lifecycle, settings, { permits, limiter, memory: parts.memory, readiness });
   await serve(lifecycle, settings, dispatcher);
 }
 
@@ -153,12 +158,7 @@ async function startParts(loaded: LoadedSettings, lifecycle: Lifecycle) {
   return { ...connections, ...answering, store, resolver, keyStore, stopping: lifecycle.stopping };
 }
 
-function routeTable(
-  settings: Settings,
-  parts: Parts,
-  admission: Admission,
-  readiness: Readiness,
-): RouteTable {
+function routeTable(settings: Settings, parts: Parts, permits: Permits, readiness: Readiness): RouteTable {
   const { redis, store, resolver, link, memory, answers, idempotency } = parts;
   const { api, predict, default_model: defaultModel, environment } = settings;
   const engine = () => link.engine;
@@ -167,7 +167,7 @@ function routeTable(
   return createRouteTable({
     version,
     dataPlane: new DataPlane({
-      admission,
+      admission: permits.predictions,
       resolver,
       engine,
       answers,
@@ -195,7 +195,7 @@ function routeTable(
     }),
     readiness,
     timeoutMsMax: predict.timeout_ms_max,
-    batches: batchesOf(settings, parts, admission),
+    batches: batchesOf(settings, parts, permits.uploads),
   });
 }
 
@@ -286,7 +286,7 @@ function callerCheck(settings: Settings, keys: KeyStore, limiter: RateLimiter): 
 }
 
 interface Observed {
-  readonly admission: Admission;
+  readonly permits: Permits;
   readonly limiter: RateLimiter;
   readonly memory: MemoryGuard;
   readonly readiness: Readiness;
@@ -295,14 +295,14 @@ interface Observed {
 async function startAdmin(
   lifecycle: Lifecycle,
   settings: Settings,
-  { admission, limiter, memory, readiness }: Observed,
+  { permits, limiter, memory, readiness }: Observed,
 ): Promise<void> {
   const metrics = await lifecycle.start(
     'metrics',
     () => startMetrics({ serviceName: 'millrace-api', processMetrics: true }),
     (each) => each.stop(),
   );
-  metrics.pull('millrace_requests_in_flight', () => admission.inFlight);
+  metrics.pull('millrace_requests_in_flight', () => permits.predictions.inFlight + permits.uploads.inFlight);
   metrics.pull('millrace_rate_limits_local', () => Number(limiter.local));
   metrics.pull('millrace_redis_memory_share', () => memory.pressure());
   await lifecycle.start(

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { issueKey } from '../../src/api/keys/issue-key.ts';
@@ -22,8 +24,13 @@ describe('api process', function () {
   before(async () => {
     home = await mkdtemp(join(tmpdir(), 'millrace-api-'));
     const keys = new SqliteKeyStore(join(home, 'keys.db'));
-    const request = { name: 'a', scopes: ['predict'], environment: 'test', ratePerMinute: null } as const;
-    key = (await issueKey(keys, { ...request, expiresAtMs: null }, Date.now())).key;
+    const wish = {
+      name: 'a',
+      scopes: ['predict', 'batch'],
+      environment: 'test',
+      ratePerMinute: null,
+    } as const;
+    key = (await issueKey(keys, { ...wish, expiresAtMs: null }, Date.now())).key;
     await keys.close();
     const store = new SqliteStore(join(home, 'registry.db'));
     await store.putVersion(wineVersion());
@@ -42,6 +49,8 @@ describe('api process', function () {
         MILLRACE_PORT: String(port),
         MILLRACE_API_ADMIN_PORT: String(await freePort()),
         MILLRACE_DRAIN_DELAY_MS: '0',
+        MILLRACE_API_IN_FLIGHT_MAX: '1',
+        MILLRACE_API_SATURATED_IN_FLIGHT_MIN: '1',
       },
     });
   });
@@ -79,6 +88,19 @@ describe('api process', function () {
     expect(refused.status).to.equal(503);
     const { error } = (await refused.json()) as { error: { message: string } };
     expect(error.message).to.equal('No worker is there to serve the model');
+  });
+
+  it('takes predictions while uploads have all their places', async () => {
+    const upload = request(`${url}/api/v1/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson', 'x-api-key': key, expect: '100-continue' },
+    });
+    upload.on('error', () => undefined);
+    upload.flushHeaders();
+    await once(upload, 'continue');
+    const { error } = (await (await predict()).json()) as { error: { message: string } };
+    expect(error.message).to.equal('No worker is there to serve the model');
+    upload.destroy();
   });
 
   it('ends by itself at SIGTERM', async () => {
