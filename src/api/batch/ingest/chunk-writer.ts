@@ -16,7 +16,7 @@ export interface ChunkWriterOptions {
   /** There are chunks for the lane of this pool. */
   readonly feed: (pool: string) => void;
   readonly batch: NewBatch;
-  /** Nothing is written before the end: what fails until then leaves no batch behind. */
+  /** Nothing is written before the end, up to `wholeBytesMax`: what fails until then leaves no batch behind. */
   readonly holdsAll: boolean;
   /** Aborts when the upload has failed. */
   readonly signal: AbortSignal;
@@ -24,6 +24,8 @@ export interface ChunkWriterOptions {
 
 /** On their way: one that is written while the next is packed, and one that waits. Each is some MiB at most. */
 const pendingMax = 2;
+/** Rows take some three times their JSON at most, but the reason why one is refused a hundred times as much. */
+const wholeBytesMax = 16_777_216;
 /** For so long a Redis that is away is waited for; a restart with some GB of append-only file takes less. */
 const patienceMs = 10_000;
 const retryDelayMs = 200;
@@ -63,7 +65,7 @@ export class ChunkWriter {
 
   /** When it is, nothing more should be put before `room` has resolved. */
   get isFull(): boolean {
-    return !this.#options.holdsAll && this.#waiting.length >= pendingMax;
+    return !this.#mayHold && this.#waiting.length >= pendingMax;
   }
 
   /**
@@ -76,7 +78,7 @@ export class ChunkWriter {
     this.#index += 1;
     this.#heldBytes += bytesOf(encoded);
     this.#waiting.push(encoded);
-    if (!this.#options.holdsAll) this.#start();
+    if (!this.#mayHold) this.#start();
   }
 
   /** Throws as `put` does. */
@@ -98,6 +100,10 @@ export class ChunkWriter {
   async settle(): Promise<void> {
     this.#start();
     await this.#running;
+  }
+
+  get #mayHold(): boolean {
+    return this.#options.holdsAll && this.#heldBytes <= wholeBytesMax;
   }
 
   #check(): void {
