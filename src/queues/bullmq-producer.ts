@@ -1,12 +1,9 @@
-import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { channels } from '../channels.ts';
-import type { FaultEvent } from '../channels.ts';
-import { MillraceError } from '../errors.ts';
+import { BullmqQueues } from './bullmq-queues.ts';
 import type { JobProducer } from './job-queue.ts';
 import { encodeJob } from './job.ts';
 import type { InferenceJob, Lane } from './job.ts';
-import { laneName, lanesOpenMax } from './lanes.ts';
+import { laneName } from './lanes.ts';
 import type { RedisKeys } from './lanes.ts';
 import { redisUnavailable } from './redis-failure.ts';
 
@@ -35,16 +32,25 @@ export function createBullmqProducer(options: BullmqProducerOptions): JobProduce
 
 class BullmqProducer implements JobProducer {
   readonly #options: BullmqProducerOptions;
-  readonly #queues = new Map<string, Queue>();
-  #closed = false;
+  readonly #queues: BullmqQueues;
 
   constructor(options: BullmqProducerOptions) {
     this.#options = options;
+    this.#queues = new BullmqQueues({
+      ...options,
+      component: 'job-producer',
+      jobOptions: {
+        attempts: attemptsMax,
+        backoff: { type: 'fixed', delay: backoffMs },
+        removeOnComplete: true,
+        removeOnFail: { count: options.failedKeptMax },
+      },
+    });
   }
 
   async add(job: InferenceJob): Promise<void> {
     const { redis, keys, payloadInlineBytesMax, payloadTtlMs } = this.#options;
-    const queue = this.#queue(job.pool, job.lane);
+    const queue = this.#queues.of(laneName(job.pool, job.lane));
     const apart = job.payload.byteLength > payloadInlineBytesMax;
     const adding = queue.add('infer', encodeJob(job, apart), { jobId: job.id });
     try {
@@ -65,7 +71,7 @@ class BullmqProducer implements JobProducer {
   async takeBack({ id, pool, lane }: Pick<InferenceJob, 'id' | 'pool' | 'lane'>): Promise<boolean> {
     const { redis, keys } = this.#options;
     try {
-      const queue = this.#queue(pool, lane);
+      const queue = this.#queues.of(laneName(pool, lane));
       // A job that a worker has is locked. One that is gone counts as removed for BullMQ.
       if ((await queue.getJobState(id)) !== 'waiting') return false;
       if ((await queue.remove(id)) !== 1) return false;
@@ -78,59 +84,13 @@ class BullmqProducer implements JobProducer {
 
   async depth(pool: string, lane: Lane): Promise<number> {
     try {
-      return await this.#queue(pool, lane).getWaitingCount();
+      return await this.#queues.of(laneName(pool, lane)).getWaitingCount();
     } catch (error) {
       throw redisUnavailable(error);
     }
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    const queues = [...this.#queues.values()];
-    this.#queues.clear();
-    await Promise.allSettled(queues.map((queue) => queue.close()));
+  close(): Promise<void> {
+    return this.#queues.close();
   }
-
-  #queue(pool: string, lane: Lane): Queue {
-    const { redis } = this.#options;
-    // Checked here because BullMQ's own calls would wait for a connection, however long that takes.
-    if (this.#closed || redis.status !== 'ready')
-      throw redisUnavailable(new Error(`Redis is ${redis.status}`));
-    const name = laneName(pool, lane);
-    const open = this.#queues.get(name);
-    if (open !== undefined) return open;
-    if (this.#queues.size >= lanesOpenMax)
-      throw new MillraceError('service_unavailable', `More than ${lanesOpenMax} lanes are in use`);
-    const queue = openQueue(name, this.#options);
-    this.#queues.set(name, queue);
-    return queue;
-  }
-}
-
-function openQueue(name: string, options: BullmqProducerOptions): Queue {
-  const queue = new Queue(name, {
-    connection: options.redis,
-    prefix: options.keys.bullmq,
-    // Else a Queue that is made while Redis goes away would wait, or stay broken, for ever.
-    skipWaitingForReady: true,
-    skipVersionCheck: true,
-    streams: { events: { maxLen: options.eventsKeptMax } },
-    defaultJobOptions: {
-      attempts: attemptsMax,
-      backoff: { type: 'fixed', delay: backoffMs },
-      removeOnComplete: true,
-      removeOnFail: { count: options.failedKeptMax },
-      // Neither log lines nor stacks of a run belong in Redis.
-      keepLogs: 0,
-      stackTraceLimit: 0,
-    },
-  });
-  queue.on('error', (error) => {
-    channels.fault.publish({
-      component: 'job-producer',
-      message: `The lane ${name} reported an error`,
-      error,
-    } satisfies FaultEvent);
-  });
-  return queue;
 }

@@ -1,10 +1,8 @@
-import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { channels } from '../../channels.ts';
-import type { FaultEvent } from '../../channels.ts';
-import { MillraceError, toMillraceError } from '../../errors.ts';
+import { toMillraceError } from '../../errors.ts';
 import { BullmqLaneWorker, startCountOf } from '../bullmq-lane-worker.ts';
-import { laneName, lanesOpenMax } from '../lanes.ts';
+import { BullmqQueues } from '../bullmq-queues.ts';
+import { laneName } from '../lanes.ts';
 import type { RedisKeys } from '../lanes.ts';
 import { redisUnavailable } from '../redis-failure.ts';
 import type { BulkLane } from './batch-ledger.ts';
@@ -50,13 +48,20 @@ export function createBullmqBulkConsumer(options: BullmqBulkConsumerOptions): Bu
 }
 
 class BullmqBulkLane implements BulkLane {
-  readonly #options: BullmqBulkLaneOptions;
-  /** By pool. */
-  readonly #queues = new Map<string, Queue>();
-  #isClosed = false;
+  readonly #queues: BullmqQueues;
 
   constructor(options: BullmqBulkLaneOptions) {
-    this.#options = options;
+    this.#queues = new BullmqQueues({
+      ...options,
+      component: 'bulk-lane',
+      jobOptions: {
+        attempts: options.attempts,
+        backoff: { type: backoffType },
+        // A chunk that left the lane, however it did, must be able to come again under its name: the ledger decides.
+        removeOnComplete: true,
+        removeOnFail: true,
+      },
+    });
   }
 
   async add(pool: string, refs: readonly ChunkRef[]): Promise<void> {
@@ -67,7 +72,7 @@ class BullmqBulkLane implements BulkLane {
         data: [batchId, index],
         opts: { jobId: jobIdOf({ batchId, index }) },
       }));
-      await this.#queue(pool).addBulk(jobs);
+      await this.#queues.of(laneName(pool, 'bulk')).addBulk(jobs);
     } catch (error) {
       throw redisUnavailable(error);
     }
@@ -76,7 +81,7 @@ class BullmqBulkLane implements BulkLane {
   async missing(pool: string, refs: readonly ChunkRef[]): Promise<readonly ChunkRef[]> {
     const missing: ChunkRef[] = [];
     try {
-      const queue = this.#queue(pool);
+      const queue = this.#queues.of(laneName(pool, 'bulk'));
       for (let from = 0; from < refs.length; from += askedCountMax) {
         const asked = refs.slice(from, from + askedCountMax);
         const states = await Promise.all(asked.map((ref) => queue.getJobState(jobIdOf(ref))));
@@ -88,51 +93,9 @@ class BullmqBulkLane implements BulkLane {
     return missing;
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    const queues = [...this.#queues.values()];
-    this.#queues.clear();
-    await Promise.allSettled(queues.map((queue) => queue.close()));
+  close(): Promise<void> {
+    return this.#queues.close();
   }
-
-  #queue(pool: string): Queue {
-    const { redis } = this.#options;
-    // Checked here because BullMQ's own calls would wait for a connection, however long that takes.
-    if (this.#isClosed || redis.status !== 'ready')
-      throw redisUnavailable(new Error(`Redis is ${redis.status}`));
-    const open = this.#queues.get(pool);
-    if (open !== undefined) return open;
-    if (this.#queues.size >= lanesOpenMax)
-      throw new MillraceError('service_unavailable', `More than ${lanesOpenMax} lanes are in use`);
-    const queue = openQueue(laneName(pool, 'bulk'), this.#options);
-    this.#queues.set(pool, queue);
-    return queue;
-  }
-}
-
-function openQueue(name: string, { redis, keys, eventsKeptMax, attempts }: BullmqBulkLaneOptions): Queue {
-  const queue = new Queue(name, {
-    connection: redis,
-    prefix: keys.bullmq,
-    // Else a Queue that is made while Redis goes away would wait, or stay broken, for ever.
-    skipWaitingForReady: true,
-    skipVersionCheck: true,
-    streams: { events: { maxLen: eventsKeptMax } },
-    defaultJobOptions: {
-      attempts,
-      backoff: { type: backoffType },
-      // A chunk that left the lane, however it did, must be able to come again under its name: the ledger decides.
-      removeOnComplete: true,
-      removeOnFail: true,
-      keepLogs: 0,
-      stackTraceLimit: 0,
-    },
-  });
-  queue.on('error', (error) => {
-    const message = `The lane ${name} reported an error`;
-    channels.fault.publish({ component: 'bulk-lane', message, error } satisfies FaultEvent);
-  });
-  return queue;
 }
 
 class BullmqBulkConsumer implements BulkConsumer {

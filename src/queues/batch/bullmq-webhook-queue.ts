@@ -1,10 +1,9 @@
-import { DelayedError, Queue } from 'bullmq';
+import { DelayedError } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
-import { channels } from '../../channels.ts';
-import type { FaultEvent } from '../../channels.ts';
 import { BullmqLaneWorker } from '../bullmq-lane-worker.ts';
+import { BullmqQueues } from '../bullmq-queues.ts';
 import type { RedisKeys } from '../lanes.ts';
 import { redisUnavailable } from '../redis-failure.ts';
 import type { TakenWebhook, WebhookJob, WebhookQueue, WebhookVerdict } from './webhook-queue.ts';
@@ -45,12 +44,20 @@ class Again extends Error {
 }
 
 export class BullmqWebhookQueue implements WebhookQueue {
-  readonly #options: BullmqWebhookQueueOptions;
   readonly #worker: BullmqLaneWorker;
-  #queue: Queue | undefined;
+  readonly #queues: BullmqQueues;
 
   constructor(options: BullmqWebhookQueueOptions) {
-    this.#options = options;
+    this.#queues = new BullmqQueues({
+      ...options,
+      component: 'webhooks',
+      jobOptions: {
+        attempts: options.attempts,
+        backoff: { type: backoffType },
+        removeOnComplete: endedKept,
+        removeOnFail: endedKept,
+      },
+    });
     this.#worker = new BullmqLaneWorker({
       name: queueName,
       component: 'webhooks',
@@ -64,13 +71,9 @@ export class BullmqWebhookQueue implements WebhookQueue {
   }
 
   async add(job: WebhookJob): Promise<void> {
-    const { redis } = this.#options;
-    // BullMQ's own calls would wait for a connection, however long that takes.
-    if (redis.status !== 'ready') throw redisUnavailable(new Error(`Redis is ${redis.status}`));
-    this.#queue ??= openQueue(this.#options);
     const jobId = job.redelivery ? `${job.batchId}.${ulid()}` : job.batchId;
     try {
-      await this.#queue.add('batch-ended', job, { jobId });
+      await this.#queues.of(queueName).add('batch-ended', job, { jobId });
     } catch (error) {
       throw redisUnavailable(error);
     }
@@ -90,7 +93,7 @@ export class BullmqWebhookQueue implements WebhookQueue {
   async close(graceMs: number): Promise<void> {
     await this.#worker.drain(graceMs);
     await this.#worker.close();
-    await this.#queue?.close();
+    await this.#queues.close();
   }
 
   async #try(
@@ -108,28 +111,4 @@ export class BullmqWebhookQueue implements WebhookQueue {
     }
     throw new Error(`The webhook was given up: ${String(signal.reason)}`);
   }
-}
-
-function openQueue({ redis, keys, attempts, eventsKeptMax }: BullmqWebhookQueueOptions): Queue {
-  const queue = new Queue(queueName, {
-    connection: redis,
-    prefix: keys.bullmq,
-    // Else a Queue that is made while Redis goes away would wait, or stay broken, for ever.
-    skipWaitingForReady: true,
-    skipVersionCheck: true,
-    streams: { events: { maxLen: eventsKeptMax } },
-    defaultJobOptions: {
-      attempts,
-      backoff: { type: backoffType },
-      removeOnComplete: endedKept,
-      removeOnFail: endedKept,
-      keepLogs: 0,
-      stackTraceLimit: 0,
-    },
-  });
-  queue.on('error', (error) => {
-    const message = 'The queue of webhooks reported an error';
-    channels.fault.publish({ component: 'webhooks', message, error } satisfies FaultEvent);
-  });
-  return queue;
 }
