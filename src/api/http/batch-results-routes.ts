@@ -103,10 +103,10 @@ function wishOf(search: string, paged: boolean): RowRange {
 
 async function events(options: BatchResultsOptions, exchange: Exchange): Promise<Answer | StreamedAnswer> {
   const { feeds, ledger, eventStreams, stopping, nowMs } = options;
-  const seenRevision = seenRevisionOf(exchange.request.headers['last-event-id']);
   const batch = await batchOf(exchange, ledger);
+  const seenRevision = seenRevisionOf(exchange.request.headers['last-event-id'], batch.revision);
   // A browser comes back after every end, unless it is told that there is no more (WHATWG HTML §9.2.3).
-  if (isFinal(batch.status) && seenRevision >= batch.revision)
+  if (isFinal(batch.status) && seenRevision === batch.revision)
     return { status: 204, headers: noStore, body: '' };
   hold(exchange, eventStreams, () => undefined);
   const signal = AbortSignal.any([exchange.signal, stopping]);
@@ -116,9 +116,13 @@ async function events(options: BatchResultsOptions, exchange: Exchange): Promise
   return { status: 200, headers, pieces };
 }
 
-/** An id that is none of ours is as good as none: the client gets the state as it is. */
-function seenRevisionOf(header: string | string[] | undefined): number {
-  return typeof header === 'string' && /^\d{1,15}$/.test(header) ? Number(header) : 0;
+/**
+ * An id that is none of ours is as good as none: the client gets the state as it is. So is one that is yet to come: it
+ * was given out before a crash of Redis took the batch a step back.
+ */
+function seenRevisionOf(header: string | string[] | undefined, newest: number): number {
+  const revision = typeof header === 'string' && /^\d{1,15}$/.test(header) ? Number(header) : 0;
+  return revision <= newest ? revision : 0;
 }
 
 /** Takes a permit for as long as the exchange lasts. Throws `service_unavailable` when there is none. */

@@ -85,6 +85,18 @@ describe('GET /api/v1/batch/{id}/events', () => {
     expect(again.status).to.equal(204);
   });
 
+  it('takes an id that is yet to come, as after a crash of Redis, for none', async () => {
+    const id = await rig().submit(chunksOf(20, 10), { unfinished: [0, 1] });
+    const { revision } = (await rig().ledger.get(id))!;
+    const running = await open(id, String(revision + 1));
+    expect(await running.next()).to.include({ event: 'progress' });
+    await rig().ledger.cancel(id);
+    const ended = await open(id, String(revision + 100));
+    expect(await ended.next()).to.include({ event: 'cancelled' });
+    await running.leave();
+    await ended.leave();
+  });
+
   it('has a bound for each caller, and room again once one has left', async () => {
     const id = await rig().submit(chunksOf(10, 10), { unfinished: [0] });
     const streams = [await open(id), await open(id), await open(id)];
