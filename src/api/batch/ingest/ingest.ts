@@ -35,7 +35,9 @@ export async function ingest(options: IngestOptions): Promise<void> {
       // oxlint-disable-next-line no-await-in-loop
       const { done, value } = await coming;
       if (done === true) break;
-      pace.begin();
+      // Blocks may come one after the other without a turn of the event loop between them.
+      // oxlint-disable-next-line no-await-in-loop
+      if (pace.isOverdue()) await pace.rest();
       // oxlint-disable-next-line no-await-in-loop
       await takeBlock(value, options, pace);
       onHeld(source.heldBytes + builder.bytes + writer.heldBytes);

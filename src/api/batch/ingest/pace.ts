@@ -29,13 +29,13 @@ export class Pace {
     return nowMs - this.#begunAtMs >= stretchMs;
   }
 
-  async rest(): Promise<void> {
-    await turnOver();
-    this.begin();
+  /** Looks at once, after a step that took longer than others. */
+  isOverdue(): boolean {
+    return performance.now() - this.#begunAtMs >= stretchMs;
   }
 
-  /** After a wait for something else. */
-  begin(): void {
+  async rest(): Promise<void> {
+    await turnOver();
     this.#lookedAtMs = performance.now();
     this.#begunAtMs = this.#lookedAtMs;
     this.#stride = 1;
