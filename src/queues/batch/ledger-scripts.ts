@@ -7,6 +7,11 @@ import { redisUnavailable } from '../redis-failure.ts';
 export const idleMsMax = 7 * 24 * 3_600_000;
 /** What a batch's keys live beyond its lease or its expiry, for the sweeper to end or forget it in order: a day. */
 export const graceMs = 24 * 3_600_000;
+/**
+ * How much longer than the batch the list of its artifacts lives: with the list lost, they would lie in their store for
+ * ever. An installation may be off for so long: 30 days.
+ */
+export const digestsKeptMs = 30 * 24 * 3_600_000;
 /** How long the name of an expired batch is kept, so that its caller is told so: 7 days, 150 bytes each. */
 export const nameKeptMs = 7 * 24 * 3_600_000;
 /** Most chunks of one claim: some 20 calls of Redis each, so a claim holds Redis for about 5 ms at most. */
@@ -67,7 +72,16 @@ interface Script {
 
 export function createLedgerScripts({ redis, root, uploadLeaseMs }: LedgerScriptsOptions): RunLedgerScript {
   const openMsMax = idleMsMax + graceMs;
-  const constants = { idleMsMax, graceMs, nameKeptMs, claimedMax, ttlSlackMs, openMsMax, uploadLeaseMs };
+  const constants = {
+    idleMsMax,
+    graceMs,
+    digestsKeptMs,
+    nameKeptMs,
+    claimedMax,
+    ttlSlackMs,
+    openMsMax,
+    uploadLeaseMs,
+  };
   const head = Object.entries(constants).map(([name, value]) => `local ${name} = ${value}\n`);
   const prelude = head.join('') + read('prelude');
   const scripts = new Map<LedgerScriptName, Script>(

@@ -1,6 +1,9 @@
 import { expect } from 'chai';
-import { graceMs, idleMsMax, nameKeptMs } from '../../../src/queues/batch/ledger-scripts.ts';
+import { digestsKeptMs, graceMs, idleMsMax, nameKeptMs } from '../../../src/queues/batch/ledger-scripts.ts';
+import { createChunkStore } from '../../../src/queues/batch/redis-chunk-store.ts';
+import { FolderArtifactStore } from '../../../src/registry/folder-artifact-store.ts';
 import { codeOf } from '../../contracts/store.ts';
+import { useFolder } from '../../registry/folder.ts';
 import { startRedis } from '../../support/redis-server.ts';
 import { closeConnections } from '../builders.ts';
 import {
@@ -22,6 +25,7 @@ async function livesOf({ redis, keys }: LedgerRig): Promise<Map<string, number>>
 }
 
 describe('how long batches are kept', () => {
+  const folder = useFolder();
   afterEach(closeConnections);
 
   it('bounds the life of every key, in every state', async () => {
@@ -80,9 +84,12 @@ describe('how long batches are kept', () => {
     expect(await ledger.pools()).to.deep.equal([]);
   });
 
-  it('keeps the lease of an upload that is touched', async () => {
+  it('keeps the lease of an upload that is touched, and its place in the lists', async () => {
     const { ledger, redis, keys, upload } = await makeLedgerRig();
     const id = await upload(1);
+    const lists = [`${keys.batches}:list`, `${keys.batches}:list:key:one`];
+    // As if the last batch had been made a week ago.
+    await Promise.all(lists.map((list) => redis.pexpire(list, graceMs)));
     const leases = `${keys.batches}:leases`;
     const [member, first] = await redis.zrange(leases, 0, '-1', 'WITHSCORES');
     expect(member).to.equal(`${id}:default:key:one`);
@@ -91,6 +98,8 @@ describe('how long batches are kept', () => {
       return Number(await redis.zscore(leases, member!)) > Number(first);
     });
     expect(await ledger.get(id)).to.include({ revision: 2 });
+    // oxlint-disable-next-line no-await-in-loop
+    for (const list of lists) expect(await redis.pttl(list)).to.be.greaterThan(idleMsMax);
   });
 
   it('keeps no upload for the work that goes on in it', async () => {
@@ -151,6 +160,41 @@ describe('how long batches are kept', () => {
     expect(left).to.deep.equal([`${id}:ended`]);
     expect(await ledger.endings(10)).to.deep.equal([kept]);
     expect(await ledger.hasExpired(id)).to.equal(true);
+  });
+
+  it('knows the artifacts of a batch whose keys have all expired because nobody swept', async () => {
+    const rig = await makeLedgerRig(undefined, 1);
+    const { ledger, redis, keys } = rig;
+    const store = createChunkStore({
+      ...rig,
+      artifacts: new FolderArtifactStore(folder()),
+      redisBytesMax: 0,
+    });
+    const expected: string[] = [];
+    const found: string[] = [];
+    const ids = [await rig.upload(1), await rig.submit(1, { retentionMs: 1 })];
+    for (const id of ids) {
+      // oxlint-disable no-await-in-loop
+      const input = await store.place(id, Buffer.from(`input of ${id}`), 0);
+      if (input.kind === 'artifact') expected.push(input.digest);
+      if (id === ids[1]) await ledger.cancel(id);
+      const lives = await livesOf(rig);
+      expect(lives.get(`${id}:digests`)! - lives.get(id)!).to.be.within(digestsKeptMs - 5000, digestsKeptMs);
+      for (const line of ['leases', 'expiring'])
+        expect(lives.get(line) ?? Infinity, line).to.be.greaterThan(digestsKeptMs);
+      // As if its life were over.
+      for (const part of ['', ':chunks', ':waiting', ':inputs', ':lane'])
+        await redis.unlink(`${keys.batches}:${id}${part}`);
+      // oxlint-enable no-await-in-loop
+    }
+    await untilTrue(async () => {
+      await ledger.failAbandoned();
+      const { garbage } = await ledger.forgetExpired(10);
+      if (garbage !== null) await ledger.removed(garbage.batchId, garbage.digests, []);
+      found.push(...(garbage?.digests ?? []));
+      return found.length === 2;
+    });
+    expect(found).to.have.members(expected);
   });
 
   it('finds chunks that came into no lane, the oldest first, and lets go those that nobody wants', async () => {

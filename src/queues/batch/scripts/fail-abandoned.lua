@@ -8,11 +8,9 @@ for _, member in ipairs(call('ZRANGE', root .. ':leases', '-inf', now, 'BYSCORE'
     changed(batch)
     table.insert(failed, id)
   else
-    -- Nothing is left of it but this.
     closeLease(id, pool, owner)
-    if not batch then
-      for _, list in ipairs({ ':list', ':list:' .. owner }) do call('ZREM', root .. list, id) end
-    end
+    -- Its keys have expired: nobody swept for days.
+    if not batch then forget(id, owner) end
   end
 end
 return failed

@@ -4,5 +4,5 @@ local batch = find(ARGV[1])
 if not batch then return 0 end
 call('RPUSH', ofBatch(batch.id, 'digests'), ARGV[2])
 local ttl = call('PTTL', batch.key)
-if ttl > 0 then keep(ofBatch(batch.id, 'digests'), ttl) end
+if ttl > 0 then keep(ofBatch(batch.id, 'digests'), ttl + digestsKeptMs) end
 return 1

@@ -9,7 +9,8 @@ local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local parts = { 'chunks', 'waiting', 'lane', 'inputs', 'results', 'digests' }
+-- What lives as long as the batch.
+local parts = { 'chunks', 'waiting', 'lane', 'inputs', 'results' }
 local isFinal = { completed = true, failed = true, cancelled = true }
 local leadsTo = {
   queued = { running = true, completed = true, failed = true, cancelled = true },
@@ -126,12 +127,16 @@ local function keepKeys(batch)
   local ttl = (batch.sealed and idleMsMax or uploadLeaseMs) + graceMs
   keep(batch.key, ttl)
   for _, part in ipairs(parts) do keep(ofBatch(batch.id, part), ttl) end
+  keep(ofBatch(batch.id, 'digests'), ttl + digestsKeptMs)
 end
 
 -- An upload has its lease from now, a batch that is complete the time that it may stand still.
 local function renewLease(batch)
   call('ZADD', root .. ':leases', now + (batch.sealed and idleMsMax or uploadLeaseMs), leaseMember(batch))
-  for _, key in ipairs({ ':leases', ':pools', ':open:' .. batch.owner }) do keep(root .. key, openMsMax) end
+  for _, key in ipairs({ ':pools', ':open:' .. batch.owner, ':list', ':list:' .. batch.owner }) do
+    keep(root .. key, openMsMax)
+  end
+  keep(root .. ':leases', openMsMax + digestsKeptMs)
   keepKeys(batch)
 end
 
@@ -164,10 +169,25 @@ local function finish(batch, status, failure)
   call('SET', ofBatch(batch.id, 'ended'), '', 'PX', batch.retentionMs + nameKeptMs)
   call('PEXPIREAT', batch.key, expiresAt + graceMs)
   for _, part in ipairs(parts) do call('PEXPIREAT', ofBatch(batch.id, part), expiresAt + graceMs) end
-  for _, key in ipairs({ ':expiring', ':endings', ':list', ':list:' .. batch.owner }) do
+  call('PEXPIREAT', ofBatch(batch.id, 'digests'), expiresAt + graceMs + digestsKeptMs)
+  for _, key in ipairs({ ':endings', ':list', ':list:' .. batch.owner }) do
     keep(root .. key, batch.retentionMs + graceMs)
   end
+  keep(root .. ':expiring', batch.retentionMs + graceMs + digestsKeptMs)
   call('PUBLISH', root .. ':endings', batch.id)
+end
+
+-- Takes all that is left of a batch away. Its list of digests becomes a list of garbage, whole.
+local function forget(id, owner)
+  if call('EXISTS', ofBatch(id, 'digests')) == 1 then
+    call('RENAME', ofBatch(id, 'digests'), root .. ':garbage:' .. id)
+    call('PEXPIRE', root .. ':garbage:' .. id, digestsKeptMs)
+    call('ZADD', root .. ':garbage', now, id)
+    keep(root .. ':garbage', digestsKeptMs)
+  end
+  call('UNLINK', root .. ':' .. id)
+  for _, part in ipairs(parts) do call('UNLINK', ofBatch(id, part)) end
+  for _, list in ipairs({ ':list', ':list:' .. owner, ':endings' }) do call('ZREM', root .. list, id) end
 end
 
 -- The chunk is done. Its result is in `chunk.result`, its bytes where that says.
