@@ -134,6 +134,8 @@ function answerTo(request: ClientRequest): Promise<IncomingMessage> {
     request.once('response', resolve);
     // Stays on: errors that come once there is an answer change nothing.
     request.on('error', reject);
+    // Of a receiver that switches to another protocol there is neither an answer nor an error.
+    request.once('close', () => reject(new Error('closed without an answer')));
   });
 }
 

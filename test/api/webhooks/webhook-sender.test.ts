@@ -141,6 +141,17 @@ describe('sending a webhook', () => {
     await once(server, 'close');
   });
 
+  it('fails with one that switches to another protocol', async () => {
+    const head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    const server = createServer((socket) => socket.once('data', () => socket.write(head)));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    expect(await post(`http://127.0.0.1:${port}/`)).to.include({ status: null, error: 'connection_failed' });
+    server.close();
+    await once(server, 'close');
+  });
+
   it('fails with a name that nobody has', async () => {
     const resolve: ResolveName = (_name, done) => done(Object.assign(new Error(), { code: 'ENOTFOUND' }), []);
     expect(await post('http://nobody.example/', { resolve })).to.include({ error: 'name_not_found' });
