@@ -5,6 +5,7 @@ import { BullmqQueues } from '../bullmq-queues.ts';
 import { laneName } from '../lanes.ts';
 import type { RedisKeys } from '../lanes.ts';
 import { redisUnavailable } from '../redis-failure.ts';
+import { chunkName } from './batch-fields.ts';
 import type { BulkLane } from './batch-ledger.ts';
 import type { ChunkRef } from './batch.ts';
 import type { BulkConsumer, RunChunk } from './bulk-consumer.ts';
@@ -67,10 +68,11 @@ class BullmqBulkLane implements BulkLane {
   async add(pool: string, refs: readonly ChunkRef[]): Promise<void> {
     if (refs.length === 0) return;
     try {
-      const jobs = refs.map(({ batchId, index }) => ({
+      const jobs = refs.map((ref) => ({
         name: 'chunk',
-        data: [batchId, index],
-        opts: { jobId: jobIdOf({ batchId, index }) },
+        data: [ref.batchId, ref.index],
+        // BullMQ refuses `:` in an id, and integers.
+        opts: { jobId: chunkName(ref) },
       }));
       await this.#queues.of(laneName(pool, 'bulk')).addBulk(jobs);
     } catch (error) {
@@ -84,7 +86,7 @@ class BullmqBulkLane implements BulkLane {
       const queue = this.#queues.of(laneName(pool, 'bulk'));
       for (let from = 0; from < refs.length; from += askedCountMax) {
         const asked = refs.slice(from, from + askedCountMax);
-        const states = await Promise.all(asked.map((ref) => queue.getJobState(jobIdOf(ref))));
+        const states = await Promise.all(asked.map((ref) => queue.getJobState(chunkName(ref))));
         missing.push(...asked.filter((_, place) => !isInLane(states[place] as string)));
       }
     } catch (error) {
@@ -143,11 +145,6 @@ class BullmqBulkConsumer implements BulkConsumer {
   close(): Promise<void> {
     return this.#lane.close();
   }
-}
-
-/** BullMQ refuses `:` in an id, and integers. */
-function jobIdOf({ batchId, index }: ChunkRef): string {
-  return `${batchId}.${index}`;
 }
 
 /** Undefined for what this file did not write. */

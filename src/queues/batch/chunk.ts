@@ -2,6 +2,7 @@ import { MillraceError } from '../../errors.ts';
 import type { ErrorRecord } from '../../errors.ts';
 import { decodeTensors, encodeTensors } from '../../tensors/binary-codec.ts';
 import type { NamedTensors } from '../../tensors/tensor.ts';
+import type { ChunkRef } from './batch.ts';
 
 /** What the caller calls its rows and where they stand. */
 export interface ChunkRows {
@@ -55,27 +56,22 @@ type Head = readonly [
   failures: readonly (readonly [row: number, error: ErrorRecord, retryable: 0 | 1])[],
 ];
 
-export interface Addressed {
-  readonly batchId: string;
-  readonly index: number;
-}
-
-export function encodeChunkInput(address: Addressed, chunk: ChunkInput): Buffer {
+export function encodeChunkInput(address: ChunkRef, chunk: ChunkInput): Buffer {
   return encode(address, chunk, chunk.refusals, chunk.tensors);
 }
 
-export function encodeChunkResult(address: Addressed, chunk: ChunkResult): Buffer {
+export function encodeChunkResult(address: ChunkRef, chunk: ChunkResult): Buffer {
   return encode(address, chunk, chunk.failures, chunk.tensors);
 }
 
 /** Throws `internal_error` for anything that `encodeChunkInput` did not make for this address. */
-export function decodeChunkInput(address: Addressed, bytes: Uint8Array): ChunkInput {
+export function decodeChunkInput(address: ChunkRef, bytes: Uint8Array): ChunkInput {
   const { rows, failures, tensors } = decode(address, bytes);
   return { ...rows, refusals: failures, tensors };
 }
 
 /** Throws `internal_error` for anything that `encodeChunkResult` did not make for this address. */
-export function decodeChunkResult(address: Addressed, bytes: Uint8Array): ChunkResult {
+export function decodeChunkResult(address: ChunkRef, bytes: Uint8Array): ChunkResult {
   const { rows, failures, tensors } = decode(address, bytes);
   return { ...rows, failures, tensors };
 }
@@ -89,7 +85,7 @@ export function lineOf({ lines }: ChunkRows, row: number): number | null {
 const lengthBytes = 4;
 
 function encode(
-  { batchId, index }: Addressed,
+  { batchId, index }: ChunkRef,
   rows: ChunkRows,
   failures: readonly RowFailure[],
   tensors: NamedTensors,
@@ -115,7 +111,7 @@ function encode(
 }
 
 function decode(
-  address: Addressed,
+  address: ChunkRef,
   bytes: Uint8Array,
 ): {
   readonly rows: ChunkRows;

@@ -1,6 +1,7 @@
 import { channels } from '../../channels.ts';
 import type { ChunkEvent, FaultEvent } from '../../channels.ts';
 import { MillraceError, toMillraceError } from '../../errors.ts';
+import { chunkName } from '../../queues/batch/batch-fields.ts';
 import type { BatchLedger, ChunkStore, ChunkWork, DeadLetters } from '../../queues/batch/batch-ledger.ts';
 import type { ChunkRef } from '../../queues/batch/batch.ts';
 import type { TakenChunk } from '../../queues/batch/bulk-consumer.ts';
@@ -158,7 +159,7 @@ export class ChunkRunner {
       throw new MillraceError('bad_gateway', 'The input of the chunk is gone');
     } catch (error) {
       if (mayPass(error) && !taken.isLastAttempt) throw error;
-      publishFault(`The input of chunk ${ref.batchId}.${ref.index} cannot be read`, error);
+      publishFault(`The input of chunk ${chunkName(ref)} cannot be read`, error);
       const [stored] = await ledger.chunks(ref.batchId, ref.index, 1);
       if (stored === undefined) throw error;
       return { kind: 'unreadable', end: failUnreadable(stored, toMillraceError(error)) };
@@ -179,8 +180,7 @@ export class ChunkRunner {
     } catch (error) {
       if (mayPass(error) && !taken.isLastAttempt) throw error;
       const known = nameVersion(toMillraceError(error), work);
-      if (known.code === 'internal_error')
-        publishFault(`The chunk ${work.batch.id}.${taken.ref.index} failed`, error);
+      if (known.code === 'internal_error') publishFault(`The chunk ${chunkName(taken.ref)} failed`, error);
       return failAll(input, known, known.code !== 'not_found' && known.code !== 'conflict');
     } finally {
       watch.close();
@@ -199,7 +199,7 @@ export class ChunkRunner {
     const { taken, work } = passage;
     const { tensors } = input;
     const runs = new RangeRuns(this.#options, {
-      name: `chunk ${work.batch.id}.${taken.ref.index}`,
+      name: `chunk ${chunkName(taken.ref)}`,
       version,
       lease,
       lane: 'bulk',
