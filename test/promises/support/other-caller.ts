@@ -1,0 +1,15 @@
+import { packageRoot } from '../../../src/dev/package-root.ts';
+import { runProgram } from '../../support/run-program.ts';
+import type { Stack } from '../../support/stack.ts';
+
+/** A caller of the same stack with a key of its own, which has no rate limit and sees its own batches alone. */
+export async function otherCaller(stack: Stack): Promise<Pick<Stack, 'apis' | 'key'>> {
+  const args = ['create', '--name', 'other', '--scopes', 'predict,batch', '--rate', '0', '--json'];
+  const { code, stdout, stderr } = await runProgram(process.execPath, ['src/api/keys/main.ts', ...args], {
+    cwd: packageRoot,
+    env: { ...process.env, MILLRACE_HOME: stack.home },
+  });
+  if (code !== 0) throw new Error(`no key was made:\n${stderr}`);
+  const { key } = JSON.parse(stdout) as { readonly key: string };
+  return { apis: stack.apis, key };
+}
