@@ -15,7 +15,7 @@ import { printedSeed, Random } from './support/random.ts';
 import { lasting, sized } from './support/schedule.ts';
 
 const rows = sized(10_000, 100_000);
-const rounds = sized(6, 100);
+const rounds = sized(4, 100);
 /** A round with the start of six processes, on two busy cores. */
 const roundMsMax = 30_000;
 const endMsMax = 120_000;

@@ -10,8 +10,8 @@ import { sized } from './support/schedule.ts';
 import { startTraffic } from './support/traffic.ts';
 
 /** Chunks of one row and of some 0.1 s, so that they can be counted as they go by. */
-const slowRows = sized(60, 600);
-const iterations = 3000;
+const slowRows = sized(50, 600);
+const iterations = 2500;
 const window = 8;
 const inHandMax = 4;
 const smallRows = 10;

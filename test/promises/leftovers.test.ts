@@ -5,7 +5,7 @@ import { until } from '../../src/dev/readiness.ts';
 import { isIdle, untilMetrics } from '../integration/metrics.ts';
 import { untilQueuesAreEmpty, withRedis } from '../integration/redis.ts';
 import { BatchClient } from './support/batch-client.ts';
-import { linesOf, nonceRows } from './support/known-rows.ts';
+import { linesOf, nonceRows, problemOf } from './support/known-rows.ts';
 import { openUpload } from './support/open-upload.ts';
 import type { OpenUpload } from './support/open-upload.ts';
 import { useHarmable } from './support/promise-stack.ts';
@@ -20,27 +20,45 @@ const giveUpMs = 60_000;
 const env = {
   MILLRACE_BATCH_UPLOAD_IDLE_MS: '1500',
   MILLRACE_BATCH_UPLOAD_LEASE_MS: '2000',
-  MILLRACE_BATCH_RETENTION_MS: '3000',
+  MILLRACE_BATCH_RETENTION_MS: '2000',
   MILLRACE_BATCH_SWEEP_MS: '200',
   MILLRACE_BATCH_REDIS_BYTES_MAX: '0',
   MILLRACE_BATCH_CHUNK_ROWS_MAX: '100',
 };
 
-describe('uploads that do not come to their end', () => {
+describe('batches that nobody wants any more', () => {
   const harmable = useHarmable({ env });
   let client: BatchClient;
+  let expired: string;
   let known: readonly string[];
 
   before(async function () {
     this.timeout(giveUpMs);
     client = new BatchClient(harmable().stack, 10 * giveUpMs);
+    const batch = await client.submit({ model: 'nonce', lines: linesOf(nonceRows, 0, rowsSent) });
+    expired = batch.id;
+    await client.ended(expired);
+    expect(problemOf(nonceRows, 0, rowsSent, await client.results(expired))).to.equal(undefined);
+    await until(
+      async () => !(await keysAndFiles()).some((name) => name.includes(expired)),
+      AbortSignal.timeout(giveUpMs),
+    );
     // What a first batch leaves for good (the queue's own keys) is no leak.
-    await client.submit({ model: 'nonce', lines: linesOf(nonceRows, 0, rowsSent) });
-    await untilForgotten();
     known = await keysAndFiles();
   });
 
-  it('at 3 bytes a second, stopped half-way, or of clients that vanish have failed with a reason, and nothing is left of them', async function () {
+  it('are 404 once they have expired, and told that they have', async () => {
+    const { url, key } = harmable().stack;
+    for (const path of [`/api/v1/batch/${expired}`, `/api/v1/batch/${expired}/results`]) {
+      // oxlint-disable-next-line no-await-in-loop
+      const response = await fetch(url + path, { headers: { 'x-api-key': key } });
+      expect(response.status).to.equal(404);
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await response.text()).to.include('have expired');
+    }
+  });
+
+  it('have failed with a reason where their uploads came at 3 bytes a second, stopped half-way or vanished, and leave nothing', async function () {
     this.timeout(3 * giveUpMs);
     const uploads = await open(3 * count);
     const [slow, stopped, vanishing] = [0, 1, 2].map((kind) =>
@@ -59,7 +77,7 @@ describe('uploads that do not come to their end', () => {
     await expectNothingLeft();
   });
 
-  it('because the API process was killed have failed with a reason, and nothing is left of them', async function () {
+  it('have failed with a reason where the API process of their uploads was killed, and leave nothing', async function () {
     this.timeout(3 * giveUpMs);
     const uploads = await open(count);
     const ended = endsOf(count);
