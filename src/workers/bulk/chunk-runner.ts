@@ -158,7 +158,8 @@ export class ChunkRunner {
       if (again.kind === 'nothing') return { kind: 'late', outcome: lateOutcomes[again.why] };
       throw new MillraceError('bad_gateway', 'The input of the chunk is gone');
     } catch (error) {
-      if (mayPass(error) && !taken.isLastAttempt) throw error;
+      // Failed now, its rows could never be run again: a store that is out of reach is waited for, however long.
+      if (isOutOfReach(error) || (mayPass(error) && !taken.isLastAttempt)) throw error;
       publishFault(`The input of chunk ${chunkName(ref)} cannot be read`, error);
       const [stored] = await ledger.chunks(ref.batchId, ref.index, 1);
       if (stored === undefined) throw error;
@@ -293,6 +294,10 @@ function isPassing(
 /** Whether another attempt may end otherwise: faults of dependencies, known ones and strange ones. */
 function mayPass(error: unknown): boolean {
   return !MillraceError.is(error) || error.retryable;
+}
+
+function isOutOfReach(error: unknown): boolean {
+  return MillraceError.is(error) && error.code === 'service_unavailable';
 }
 
 /** Throws `internal_error` also for rows that do not add up: a result of other rows could never be settled. */

@@ -268,6 +268,17 @@ describe('chunk runner, stopped or failing', () => {
       expect((await rig.result(ref))?.failures).to.have.length(1);
     });
 
+    it('rejects when the artifact store is out of reach, also in the last attempt: no row could be run again', async () => {
+      rig = await openChunkRig(registry);
+      const version = await registry.register('gather-strict');
+      const ref = await rig.submit(version, { tensors: integers('index', 3) });
+      const chunks = { ...rig.chunks, readInput: () => Promise.reject(away) };
+      const runner = rig.runnerWith({ chunks });
+      expect(await rejectionOf(runner.run(taken(ref, { isLastAttempt: true })))).to.equal(away);
+      await rig.runner.run(taken(ref));
+      expect(await rig.ledger.get(ref.batchId)).to.include({ status: 'completed', rowsSucceeded: 3 });
+    });
+
     it('rejects while the input is gone, and fails the rows in the last attempt', async () => {
       rig = await openChunkRig(registry);
       const version = await registry.register('gather-strict');
