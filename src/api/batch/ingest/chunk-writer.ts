@@ -91,6 +91,7 @@ export class ChunkWriter {
   /** Writes what waits and seals the batch. Throws as `put` does. */
   async end(rowsTotal: number): Promise<BatchRecord> {
     const { ledger, batch } = this.#options;
+    this.#start();
     await this.settle();
     this.#check();
     return this.#patiently(() => ledger.seal(batch.id, rowsTotal));
@@ -98,7 +99,6 @@ export class ChunkWriter {
 
   /** Resolves when nothing is on its way; never rejects. */
   async settle(): Promise<void> {
-    this.#start();
     await this.#running;
   }
 

@@ -53,6 +53,14 @@ describe('chunks of a body that is held', () => {
     expect(calls).to.deep.equal(['create', 'chunk 0', 'chunk 1', 'chunk 2', 'seal 3']);
   });
 
+  it('are not written when the body turns out to be wrong', async () => {
+    const { writer, calls } = start();
+    writer.put(refused);
+    await writer.settle();
+    expect(writer.isBegun).to.equal(false);
+    expect(calls).to.deep.equal([]);
+  });
+
   it('are written before where they would take more memory than the body', async () => {
     const { writer, calls } = start();
     for (let n = 0; n < 40; n += 1) {
