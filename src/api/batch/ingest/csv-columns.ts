@@ -134,7 +134,8 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
   ...['false', 'False', 'FALSE', '0'].map((text) => [text, false] as const),
 ]);
 const wideInteger = /^-?\d{1,20}$/;
-const decimal = /^ *[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)? *$/;
+/** In linear time: no text can be split between its parts in two ways, and a cell may hold a megabyte. */
+const decimal = /^ *[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)? *$/;
 
 /** Text that is no number stays text: the packer takes `NaN` and `Infinity`, and refuses the rest by name. */
 function numberOf(text: string): number | string {
