@@ -3,8 +3,12 @@ import { MillraceError } from '../errors.ts';
 
 /** 16 digits are the fewest with which an integer can pass 2^53; UINT64 has at most 20. */
 const maybeInexact = /\d{16}/;
-/** A string, to be passed over, or an integer of 16 to 20 digits that is a whole number token. */
-const stringOrWideInteger = /"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])-?[1-9]\d{15,19}(?![\d.eE])/g;
+/**
+ * A string, to be passed over, or an integer of 16 to 20 digits that is a whole number token and no name of a member.
+ * A string that does not end is passed over to the end of the text: looking for others within it would take its length
+ * squared.
+ */
+const stringOrWideInteger = /"(?:[^"\\]|\\[^])*(?:"|\\?$)|(?<![\d.eE+-])-?[1-9]\d{15,19}(?![\d.eE]|\s*:)/g;
 /** Put before a wide integer that is passed through JSON.parse as a string; nobody outside can know it. */
 const wideMark = `${randomUUID()}:`;
 

@@ -35,6 +35,15 @@ describe('exact JSON', () => {
     });
   });
 
+  it('takes no integer for a name', () => {
+    refusalOf(() => parseExactJson('{12345678901234567890 : 1}'));
+  });
+
+  it('refuses megabytes of a string that does not end no slower than others', () => {
+    for (const end of ['', '\\'])
+      refusalOf(() => parseExactJson(`[9007199254740993,"${'\\"'.repeat(1e6)}${end}`));
+  });
+
   it('keeps __proto__ an ordinary name', () => {
     const value = parseExactJson('{"__proto__": {"x": 9007199254740993}}') as object;
     expect(Object.keys(value)).to.deep.equal(['__proto__']);
