@@ -81,7 +81,7 @@ describe('rows of CSV', () => {
   it('read a cell of a megabyte that is nearly a number no slower than others', async () => {
     for (const almost of [`${'1'.repeat(1e6)}x`, `1.${'1'.repeat(1e6)}x`, `1e${'1'.repeat(1e6)}x`]) {
       const [row] = await read(`${header}\n${almost},2,3,4,5\n`, wineVersion());
-      expect((row?.[2] as { alcohol: string }).alcohol).to.equal(almost);
+      expect(row).to.deep.equal([2, null, { ...named, alcohol: almost }]);
     }
   });
 
