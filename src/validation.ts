@@ -152,6 +152,8 @@ export function nearestName(name: string, known: readonly string[]): string | un
   let nearest: string | undefined;
   let distanceMax = Math.max(2, Math.floor(written.length / 3));
   for (const candidate of known) {
+    // So many edits it takes at least. Rows of wide models are refused by the million: most names are not looked at.
+    if (Math.abs(written.length - candidate.length) > distanceMax) continue;
     const distance = editDistance(written, candidate.toLowerCase());
     if (distance > distanceMax || (distance === distanceMax && nearest !== undefined)) continue;
     nearest = candidate;
