@@ -12,10 +12,11 @@ export interface SaturationOptions {
 /** Long enough to mean something, short enough that a flood is met within a few turns. */
 const windowMs = 50;
 /**
- * A burst of a thousand requests keeps an idle process busy for some 50 ms and is better served than refused; what lasts
- * for three windows is no burst.
+ * A burst is better served than refused: a spell of business counts once more were answered in it than come at once, on a
+ * slow machine as on a fast one; or once it has lasted for so long that it is none.
  */
-const busyWindowsMin = 3;
+const burstCountMax = 1024;
+const burstMsMax = 3000;
 /** Share of its time for which an event loop can be busy and still meet every arrival at once. */
 const busyShare = 0.95;
 
@@ -29,7 +30,9 @@ export class Saturation {
   #since: EventLoopUtilization;
   #sinceMs = 0;
   #answered = 0;
-  #busyWindows = 0;
+  /** Of the spell of business that goes on. */
+  #spellAnswered = 0;
+  #spellMs = 0;
   #limit = Number.POSITIVE_INFINITY;
 
   constructor(options: SaturationOptions) {
@@ -53,10 +56,11 @@ export class Saturation {
     const { utilization, inFlightMin, delayMsMax } = this.#options;
     const now = utilization();
     const isBusy = utilization(now, this.#since).utilization >= busyShare;
-    this.#busyWindows = isBusy ? this.#busyWindows + 1 : 0;
+    this.#spellAnswered = isBusy ? this.#spellAnswered + this.#answered : 0;
+    this.#spellMs = isBusy ? this.#spellMs + elapsedMs : 0;
+    const isBurst = this.#spellAnswered <= burstCountMax && this.#spellMs < burstMsMax;
     const within = (this.#answered / elapsedMs) * delayMsMax;
-    this.#limit =
-      this.#busyWindows >= busyWindowsMin ? Math.max(inFlightMin, within) : Number.POSITIVE_INFINITY;
+    this.#limit = isBusy && !isBurst ? Math.max(inFlightMin, within) : Number.POSITIVE_INFINITY;
     this.#since = now;
     this.#sinceMs = nowMs;
     this.#answered = 0;

