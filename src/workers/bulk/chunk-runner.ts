@@ -47,6 +47,12 @@ export interface ChunkRunnerOptions extends RangeRunsOptions {
  * hang (`worker.run_timeout_ms`) hold up others in quarantine.
  */
 const hostWaitMsMax = 300_000;
+/**
+ * A chunk that takes whole workers down with it, as one that is too large for their container does, must end some time.
+ * From its third start on its rows run in quarantine; so many starts without an end are no chance, not even where workers
+ * are killed every minute. Its rows are kept as dead letters.
+ */
+const startsMax = 20;
 /** A killer among 1,000 rows takes five deaths to find: room for some 25 of them, at 0.2 s and more each. */
 const deathsMax = 128;
 /** Each goes with its input, and Redis serves nobody else meanwhile. */
@@ -170,6 +176,7 @@ export class ChunkRunner {
   async #endOf(passage: Passage, input: ChunkInput): Promise<ChunkEnd | 'unwanted'> {
     const { models, versions, ledger } = this.#options;
     const { taken, work } = passage;
+    if (taken.startCount > startsMax) return this.#giveUp(taken, input);
     const watch = new ChunkWatch(ledger, work.batch.id, taken.signal);
     let lease: Lease | undefined;
     try {
@@ -187,6 +194,12 @@ export class ChunkRunner {
       watch.close();
       lease?.release();
     }
+  }
+
+  #giveUp({ ref, startCount }: TakenChunk, input: ChunkInput): ChunkEnd {
+    const error = new MillraceError('internal_error', `Started ${startCount} times without an end`);
+    publishFault(`The chunk ${chunkName(ref)} is given up`, error);
+    return failAll(input, error, true);
   }
 
   #runAll(

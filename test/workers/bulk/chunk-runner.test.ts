@@ -246,6 +246,19 @@ describe('chunk runner', () => {
     expect(new Set(busy)).to.deep.equal(new Set(['host', 'quarantine']));
   });
 
+  it('gives up a chunk that was started again and again, and keeps its rows', async () => {
+    rig = await openChunkRig(registry, { hostCount: 1 });
+    const version = await registry.register('gather-strict');
+    const ref = await rig.submit(version, { tensors: integers('index', 3, () => 1) });
+    await rig.runner.run(taken(ref, { startCount: 21 }));
+    expect(await rig.ledger.get(ref.batchId)).to.include({
+      status: 'completed',
+      rowsFailed: 3,
+      rowsRetryable: 3,
+    });
+    expect(rig.letters).to.have.length(3);
+  });
+
   it('makes runs as large as the version is fast', async () => {
     rig = await openChunkRig(registry);
     const runner = rig.runnerWith({ runRowsMax: 4096, runMsTarget: 10_000 });
