@@ -141,7 +141,7 @@ export class DataPlane {
     signal: Cancellation,
   ): Promise<Computed> {
     const { coalescer, presence, clock } = this.#engine();
-    if (presence.workers(poolOf(version.manifest)).length === 0) throw noWorker();
+    if (!presence.isServed(poolOf(version.manifest))) throw noWorker();
     this.#options.memory.admit();
     const { result, firstRow, batchWaitMs } = await coalescer.submit({
       requestId,

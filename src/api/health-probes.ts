@@ -37,7 +37,7 @@ function modelProblem(
 ): string | null {
   try {
     const pool = poolOf(resolver.resolve(name).manifest);
-    if ((engine?.presence.workers(pool) ?? []).length > 0) return null;
+    if (engine?.presence.isServed(pool) === true) return null;
     return `No worker serves pool ${pool}`;
   } catch (error) {
     if (!MillraceError.is(error) || error.code !== 'not_found') throw error;

@@ -105,8 +105,11 @@ class RedisPresenceObserver implements PresenceObserver {
     await this.#subscribeAndRead();
   }
 
-  workers(pool: string): readonly WorkerHeartbeat[] {
-    return this.all().filter((heartbeat) => heartbeat.pool === pool && !heartbeat.draining);
+  isServed(pool: string): boolean {
+    const nowMs = this.#nowMs();
+    for (const { heartbeat, expiresAtMs } of this.#sightings.values())
+      if (heartbeat.pool === pool && !heartbeat.draining && expiresAtMs > nowMs) return true;
+    return false;
   }
 
   all(): readonly WorkerHeartbeat[] {
@@ -153,6 +156,8 @@ class RedisPresenceObserver implements PresenceObserver {
     } else if ('withdrawn' in message) {
       this.#sightings.delete(message.withdrawn);
     } else {
+      // Nobody may ever ask for all: those that are gone leave when one comes, which bounds them by the fleet.
+      if (!this.#sightings.has(message.workerId)) this.all();
       const expiresAtMs = this.#nowMs() + this.#ttlMs;
       this.#sightings.set(message.workerId, { heartbeat: message, expiresAtMs });
     }

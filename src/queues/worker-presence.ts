@@ -21,8 +21,12 @@ export interface PresenceAnnouncer {
 
 /** Port, API side: kept fresh by subscription, so that asking costs no Redis trip. */
 export interface PresenceObserver {
-  /** Live workers of a pool: heartbeat within the expiry and not draining. */
-  workers(pool: string): readonly WorkerHeartbeat[];
+  /**
+   * Whether a worker of the pool lives: heartbeat within the expiry and not draining. Asked for every request, so it looks
+   * no further than the first.
+   */
+  isServed(pool: string): boolean;
+  /** Whose heartbeat is within the expiry. */
   all(): readonly WorkerHeartbeat[];
   close(): Promise<void>;
 }

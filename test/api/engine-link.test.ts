@@ -19,7 +19,7 @@ function client(url: string) {
 function engine(close: () => Promise<void> = async () => {}): StartedEngine {
   return {
     coalescer: new AnsweringCoalescer(),
-    presence: { workers: () => [], all: () => [], close: async () => {} },
+    presence: { isServed: () => false, all: () => [], close: async () => {} },
     clock: { nowMs: () => 0 },
     connected: () => true,
     close,

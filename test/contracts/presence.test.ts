@@ -73,9 +73,10 @@ describe('presence contract', () => {
     await announcer.announce(heartbeat('a'));
     const observer = await observe();
     expect(observer.all()).to.deep.equal([heartbeat('a')]);
+    expect(observer.isServed('gpu')).to.equal(false);
     await heard(announcer.announce(heartbeat('b', { pool: 'gpu' })));
     expect(ids(observer.all())).to.deep.equal(['a', 'b']);
-    expect(ids(observer.workers('gpu'))).to.deep.equal(['b']);
+    expect(observer.isServed('gpu')).to.equal(true);
   });
 
   it('shows the newest heartbeat of a worker', async () => {
@@ -88,7 +89,7 @@ describe('presence contract', () => {
   it('counts a draining worker as alive but sends it nothing', async () => {
     const observer = await observe();
     await heard(announcer.announce(heartbeat('a', { draining: true })));
-    expect(observer.workers('default')).to.deep.equal([]);
+    expect(observer.isServed('default')).to.equal(false);
     expect(ids(observer.all())).to.deep.equal(['a']);
   });
 
@@ -106,7 +107,9 @@ describe('presence contract', () => {
     await heard(announcer.announce(heartbeat('a')));
     nowMs += ttlMs - 1;
     expect(ids(observer.all())).to.deep.equal(['a']);
+    expect(observer.isServed('default')).to.equal(true);
     nowMs += 1;
+    expect(observer.isServed('default')).to.equal(false);
     expect(observer.all()).to.deep.equal([]);
   });
 

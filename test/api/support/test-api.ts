@@ -159,7 +159,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   });
   const table = options.routes === undefined ? ours : new RouteTable([...ours.routes, ...options.routes]);
   const presence = {
-    workers: (pool: string) => api.workers.filter((worker) => worker.pool === pool && !worker.draining),
+    isServed: (pool: string) => api.workers.some((worker) => worker.pool === pool && !worker.draining),
     all: () => api.workers,
     close: async () => {},
   };
