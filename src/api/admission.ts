@@ -29,6 +29,10 @@ export class Admission {
     return this.#inFlight;
   }
 
+  get inFlightMax(): number {
+    return this.#inFlightMax;
+  }
+
   /**
    * `model` as the path names it, '' where it does not; `nowMs` by performance.now(). Throws `service_unavailable`
    * when every permit is out, or, in a saturated process, when the model has had its share of them.

@@ -63,8 +63,8 @@ export interface BatchRouteSettings {
 
 /** What all uploads of a process hold at once: as much as the bodies of predictions may. */
 const heldBytesMax = 268_435_456;
-/** As many as a caller may have open batches by default. */
-const uploadsWaitingMax = 10_000;
+/** Half of it, which is for one caller, is as many as it may have open batches by default. */
+const uploadsWaitingMax = 20_000;
 /** Clients give up after 30 seconds, many of them. */
 const uploadWaitMsMax = 20_000;
 /** A lease is renewed so often that two renewals in a row may fail. */

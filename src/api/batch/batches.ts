@@ -83,9 +83,9 @@ export class Batches {
    * First of all, before a byte of the body is read; `model` as the path names it. Waits for its turn. Rejects with
    * `service_unavailable`.
    */
-  async admit(model: string | undefined): Promise<Permit> {
+  async admit(caller: string, model: string | undefined): Promise<Permit> {
     this.#options.memory.admit();
-    return this.#options.queue.admit(model ?? '');
+    return this.#options.queue.admit(caller, model ?? '');
   }
 
   /** Takes the upload to its end. The batch is sealed when this resolves, and perhaps done. */

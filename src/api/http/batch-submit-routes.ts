@@ -54,7 +54,7 @@ async function submit(options: BatchSubmitOptions, exchange: Exchange): Promise<
   return submitUpload(options, exchange, {
     body,
     take: async (id, bytes) => {
-      const permit = await options.batches.admit(exchange.params[0]);
+      const permit = await options.batches.admit(callerOf(exchange).id, exchange.params[0]);
       try {
         exchange.continue();
         const stop = (error: MillraceError): void => body.stop(error);

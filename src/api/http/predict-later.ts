@@ -34,7 +34,7 @@ async function predictLater(
   // Whoever may not ask about the batch would never see what comes of it.
   if (!hasScope(callerOf(exchange), 'batch'))
     throw new MillraceError('forbidden', undefined, { details: 'This call needs scope batch: it makes one' });
-  const permit = await options.batches.admit(exchange.params[0]);
+  const permit = await options.batches.admit(callerOf(exchange).id, exchange.params[0]);
   try {
     const { value, text } = await options.bodyReader.readJson(exchange);
     const upload = new InstanceUpload(options.parse(value), text);
