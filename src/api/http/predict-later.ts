@@ -1,4 +1,3 @@
-import { MillraceError } from '../../errors.ts';
 import { InstanceUpload } from '../batch/ingest/instance-upload.ts';
 import { hasScope } from '../credentials.ts';
 import type { PredictParser } from '../predict-request.ts';
@@ -18,12 +17,15 @@ export interface PredictLaterOptions extends BatchSubmitOptions {
   readonly parse: PredictParser;
 }
 
-/** `Prefer: respond-async` makes a batch of one of a predict. */
+/**
+ * `Prefer: respond-async` makes a batch of one of a predict. Whoever may not ask about batches would never see what
+ * comes of it, and gets its answer as if it had no preference.
+ */
 export function createPredictLater(options: PredictLaterOptions): PredictLater {
   return (exchange) => {
     const { prefer } = exchange.request.headers;
     if (prefer === undefined || !parsePrefer(prefer).respondAsync) return undefined;
-    return predictLater(options, exchange);
+    return hasScope(callerOf(exchange), 'batch') ? predictLater(options, exchange) : undefined;
   };
 }
 
@@ -31,9 +33,6 @@ async function predictLater(
   options: PredictLaterOptions,
   exchange: Exchange,
 ): Promise<Answer | StreamedAnswer> {
-  // Whoever may not ask about the batch would never see what comes of it.
-  if (!hasScope(callerOf(exchange), 'batch'))
-    throw new MillraceError('forbidden', undefined, { details: 'This call needs scope batch: it makes one' });
   const permit = await options.batches.admit(callerOf(exchange).id, exchange.params[0]);
   try {
     const { value, text } = await options.bodyReader.readJson(exchange);

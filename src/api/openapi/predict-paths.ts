@@ -31,7 +31,8 @@ const cacheControl: Parameter = {
 const preferLater: Parameter = {
   name: 'Prefer',
   in: 'header',
-  description: 'respond-async: 202 with a batch of this one row; the key needs scope batch too. RFC 7240.',
+  description:
+    'respond-async: 202 with a batch of this one row; ignored where the key lacks scope batch. RFC 7240.',
   schema: { type: 'string', examples: ['respond-async'] },
 };
 
