@@ -74,8 +74,9 @@ function byName(columns: readonly Column[], header: readonly string[]): CsvColum
     ...unknown.slice(0, placesMax).map(unknownColumn(known)),
   ]);
   const readers = header.map((name) => known.get(name)?.read);
+  const newInstance = known.has('__proto__') ? withoutPrototype : plain;
   const toInstance = (cells: readonly string[]): unknown => {
-    const instance: Record<string, unknown> = {};
+    const instance = newInstance();
     for (let i = 0; i < readers.length; i++) {
       const read = readers[i];
       if (read !== undefined) instance[header[i] as string] = read(cells[i] as string);
@@ -83,6 +84,15 @@ function byName(columns: readonly Column[], header: readonly string[]): CsvColum
     return instance;
   };
   return { idColumn, columnCount: header.length, toInstance };
+}
+
+function plain(): Record<string, unknown> {
+  return {};
+}
+
+/** Here `__proto__` becomes a member like any other. Slower to fill than a plain object. */
+function withoutPrototype(): Record<string, unknown> {
+  return Object.create(null) as Record<string, unknown>;
 }
 
 function byPosition(version: InputFacts, header: readonly string[]): CsvColumns {

@@ -40,7 +40,7 @@ export class CsvRows implements RowSource {
   async *blocks(): AsyncGenerator<Iterable<Row>> {
     const parser = this.#parser();
     try {
-      for await (const bytes of this.#bytes)
+      for await (const bytes of utf8Only(this.#bytes))
         for (let at = 0; at < bytes.byteLength; at += sliceBytes) {
           // It works while it is written to, and nothing of it waits to be read: all records come by #take.
           parser.write(bytes.subarray(at, at + sliceBytes));
@@ -107,6 +107,16 @@ export class CsvRows implements RowSource {
   }
 }
 
+/** csv-parse would take UTF-16 for what it is by its byte order mark. No text in UTF-8 begins with a byte of one. */
+async function* utf8Only(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let isFirst = true;
+  for await (const piece of bytes) {
+    if (isFirst && (piece[0] === 0xff || piece[0] === 0xfe)) throw notUtf8();
+    isFirst &&= piece.byteLength === 0;
+    yield piece;
+  }
+}
+
 function toRow(
   { idColumn, columnCount, toInstance }: CsvColumns,
   cells: readonly string[],
@@ -148,6 +158,12 @@ function noHeader(): MillraceError {
 function tooLong(line: number, bytesMax: number): MillraceError {
   return new MillraceError('payload_too_large', `The record at line ${line} is too long`, {
     details: [{ path: `line ${line}`, expected: `at most ${bytesMax} bytes`, found: 'more' }],
+  });
+}
+
+function notUtf8(): MillraceError {
+  return new MillraceError('invalid_input', 'The body is not in UTF-8', {
+    details: [{ path: 'line 1', expected: 'CSV in UTF-8', found: 'a byte order mark of UTF-16' }],
   });
 }
 

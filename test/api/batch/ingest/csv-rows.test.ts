@@ -24,9 +24,13 @@ async function read(
 }
 
 /** Paths of what is wrong with the upload as a whole. */
-async function refusalOf(body: string, version: ModelVersion): Promise<readonly string[]> {
+async function refusalOf(
+  body: string | Buffer,
+  version: ModelVersion,
+  cuts: readonly number[] = [],
+): Promise<readonly string[]> {
   try {
-    await read(body, version);
+    await read(body, version, cuts);
   } catch (error) {
     if (!MillraceError.is(error)) throw error;
     return Array.isArray(error.details)
@@ -162,6 +166,23 @@ describe('rows of CSV', () => {
     const version = buildVersion({ inputs: [spec('s', 'BYTES', [-1, 1]), spec('t', 'BYTES', [-1, 1])] });
     const body = Buffer.concat([Buffer.from('s,t\na,'), Buffer.from([0xff]), Buffer.from('\n')]);
     expect((await read(body, version))[0]?.[2]).to.deep.equal({ s: 'a', t: ['bytes that are not UTF-8'] });
+  });
+
+  it('are refused in UTF-16, by its byte order mark', async () => {
+    const utf16 = Buffer.from(`\ufeff${header}\n1,2,3,4,5\n`, 'utf16le');
+    for (const body of [utf16, Buffer.from(utf16).swap16()])
+      for (const cuts of [[], [0, 1]])
+        expect(await refusalOf(body, wineVersion(), cuts)).to.deep.equal(['line 1']);
+  });
+
+  it('have members of any name', async () => {
+    const names = ['__proto__', 'constructor'];
+    const version = buildVersion({ inputs: names.map((name) => spec(name, 'FP32', [-1, 1])) });
+    const [row] = await read(`${names.join()}\n1,2\n`, version);
+    expect(Object.entries(row?.[2] as object)).to.deep.equal([
+      ['__proto__', 1],
+      ['constructor', 2],
+    ]);
   });
 
   it('are the same however the bytes are cut', async () => {
