@@ -29,23 +29,21 @@ export class BatchRetry {
 
   /**
    * Of the same model version; the rows keep the caller's ids (where it gave none, their number in `batch` becomes it)
-   * and their lines. `id` is that of the new batch. It belongs to the owner of `batch`. Durable when this resolves. Throws `conflict` when the batch
-   * has not ended or nothing in it can run again, `rate_limit_exceeded` when its owner has too many that have not, and
-   * what submitting throws.
+   * and their lines. `id` is that of the new batch. It belongs to the owner of `batch`. Durable when this resolves.
+   * Throws `conflict` when the batch has not ended or nothing in it can run again, `rate_limit_exceeded` when its owner
+   * has too many that have not, and what submitting throws.
    */
   async retry(batch: BatchRecord, id?: string): Promise<BatchRecord> {
     if (!isFinal(batch.status))
       throw new MillraceError('conflict', 'The batch has not ended', {
         details: 'Its failed rows can be run again once it has',
       });
-    if (batch.rowsRetryable === 0)
-      throw new MillraceError('conflict', 'No row of the batch can be run again', {
-        details:
-          'Rows that were refused would be refused again; others have not failed, or their input is gone',
-      });
+    if (batch.rowsRetryable === 0) throw nothingToRun();
     const { ledger, packed, openMax } = this.#options;
     await checkOpenBatches(ledger, batch.owner, openMax);
-    return packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch), id);
+    const again = await packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch), id);
+    if (again === undefined) throw nothingToRun();
+    return again;
   }
 
   async *#failedRows(batch: BatchRecord): AsyncGenerator<PackedRows> {
@@ -77,6 +75,12 @@ export class BatchRetry {
     if (inputBytes === undefined || resultBytes === undefined) return [];
     return [rowsAgain(decodeChunkInput(ref, inputBytes), decodeChunkResult(ref, resultBytes))];
   }
+}
+
+function nothingToRun(): MillraceError {
+  return new MillraceError('conflict', 'No row of the batch can be run again', {
+    details: 'Rows that were refused would be refused again; others have not failed, or their input is gone',
+  });
 }
 
 /** The tensors hold the rows that were not refused: a row stands in them as many places earlier as were refused before it. */

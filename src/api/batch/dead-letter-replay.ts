@@ -98,8 +98,7 @@ export class DeadLetterReplay {
       retentionMs,
     };
     const batch = await packed.submit(like, this.#rows(ids), newId);
-    if (batch.rowsTotal === 0) return undefined;
-    await letters.remove(ids);
+    if (batch !== undefined) await letters.remove(ids);
     return batch;
   }
 

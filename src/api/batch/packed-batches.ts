@@ -27,37 +27,40 @@ export class PackedBatches {
   }
 
   /**
-   * Makes a batch with the owner, version and choices of `like` and of these rows. Durable when this resolves. A batch
-   * that cannot be made to its end is failed, never left open. Throws `service_unavailable` while Redis is short of
-   * memory, and what ledger and store throw.
+   * Makes a batch with the owner, version and choices of `like` and of these rows; undefined, and no batch, where there
+   * are none. Durable when this resolves. A batch that cannot be made to its end is failed, never left open. Throws
+   * `service_unavailable` while Redis is short of memory, and what ledger and store throw.
    */
   async submit(
     like: Omit<NewBatch, 'id'>,
     chunks: AsyncIterable<PackedRows>,
     id: string = newBatchId(),
-  ): Promise<BatchRecord> {
+  ): Promise<BatchRecord | undefined> {
     const { ledger, memory } = this.#options;
     memory.admit();
-    await ledger.create(newBatch(id, like));
     try {
-      const record = await ledger.seal(id, await this.#add(id, chunks));
+      const rowsTotal = await this.#add(newBatch(id, like), chunks);
+      if (rowsTotal === 0) return undefined;
+      const record = await ledger.seal(id, rowsTotal);
       await ledger.durable(record);
       this.#options.feed(like.pool);
       return record;
     } catch (error) {
-      // What fails again here is failed by the sweeper, once the upload's lease has run out.
+      // There may be no batch yet. What fails again here is failed by the sweeper, once the upload's lease has run out.
       await ledger.fail(id, toErrorRecord(error)).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Returns the number of rows. */
-  async #add(id: string, chunks: AsyncIterable<PackedRows>): Promise<number> {
+  /** Makes the batch with its first rows. Returns the number of rows. */
+  async #add(batch: NewBatch, chunks: AsyncIterable<PackedRows>): Promise<number> {
     const { ledger, store } = this.#options;
+    const { id } = batch;
     let firstRow = 0;
     let index = 0;
     let redisBytes = 0;
     for await (const rows of chunks) {
+      if (index === 0) await ledger.create(batch);
       const count = rowCount(rows.tensors);
       const chunk = { ...rows, firstRow, rowCount: count, refusals: [] };
       const bytes = encodeChunkInput({ batchId: id, index }, chunk);

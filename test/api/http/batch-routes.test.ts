@@ -123,6 +123,17 @@ describe('batch routes', () => {
     expect((await rig().ledger.get(batch.id))?.owner).to.equal(rig().owner);
   });
 
+  it('makes no batch of failed rows whose inputs are gone', async () => {
+    const id = await rig().submit(chunksOf(4, 2, { failed: [1] }));
+    await rig().redis.del(rig().keys.batchInputs(id));
+    const before = (await rig().ledger.list(null, null, 1)).batches;
+    for (const headers of [{}, { 'idempotency-key': 'gone' }]) {
+      const problem = await problemOf(await rig().call('POST', `/api/v1/batch/${id}/retry`, headers), 409);
+      expect(problem.message).to.equal('No row of the batch can be run again');
+    }
+    expect((await rig().ledger.list(null, null, 1)).batches).to.deep.equal(before);
+  });
+
   it('runs failed rows again once, however often it is asked with one key', async () => {
     const first = await rig().submit([{ firstRow: 0, rowCount: 2, failed: [1] }]);
     const path = `/api/v1/batch/${first}/retry`;

@@ -141,6 +141,15 @@ describe('dead letters over HTTP', () => {
     }
   });
 
+  it('makes no batch of letters whose inputs are gone', async () => {
+    const [{ id }] = (await all()) as [DeadLetterObject];
+    for (const letter of await all()) await rig().redis.hdel(rig().keys.deadLetter(letter.id), 'input');
+    const before = (await rig().ledger.list(null, null, 1)).batches;
+    expect((await call('POST', `/${id}/replay`)).status).to.equal(404);
+    expect(await (await call('POST', '/replay')).json()).to.deep.equal({ batches: [] });
+    expect((await rig().ledger.list(null, null, 1)).batches).to.deep.equal(before);
+  });
+
   it('replays those of a model, or of a batch', async () => {
     await call('POST', '/replay?model=penguins');
     expect((await all()).map(({ row }) => row)).to.deep.equal([2, 7]);

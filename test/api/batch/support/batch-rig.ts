@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Redis } from 'ioredis';
 import { ulid } from 'ulid';
 import { Admission } from '../../../../src/api/admission.ts';
 import type { BatchParts } from '../../../../src/api/batch/start-batches.ts';
@@ -18,6 +19,7 @@ import { encodeChunkInput, encodeChunkResult } from '../../../../src/queues/batc
 import { createRedisBatchWatcher } from '../../../../src/queues/batch/redis-batch-watcher.ts';
 import { createChunkStore } from '../../../../src/queues/batch/redis-chunk-store.ts';
 import { createRedisDeadLetters } from '../../../../src/queues/batch/redis-dead-letters.ts';
+import type { RedisKeys } from '../../../../src/queues/lanes.ts';
 import { FolderArtifactStore } from '../../../../src/registry/folder-artifact-store.ts';
 import type { ModelVersion } from '../../../../src/registry/model-version.ts';
 import { loadSettings } from '../../../../src/settings.ts';
@@ -48,6 +50,8 @@ export interface BatchRigOptions {
 /** The batch routes over HTTP on a real ledger; the test plays the uploads and the workers. */
 export interface BatchRig {
   readonly api: TestApi;
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
   readonly ledger: BatchLedger;
   readonly store: ChunkStore;
   readonly letters: DeadLetters;
@@ -195,6 +199,8 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
 
   const rig: BatchRig = {
     api,
+    redis,
+    keys,
     ledger,
     store,
     letters,
