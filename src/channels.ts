@@ -178,7 +178,7 @@ export interface WebhookEvent {
 
 /** API side: an answer that stays open for long has begun, or is over. */
 export interface StreamEvent {
-  readonly kind: 'results' | 'events';
+  readonly kind: 'results' | 'pages' | 'events';
   readonly change: 'opened' | 'ended';
 }
 

@@ -33,6 +33,12 @@ export interface LimitSettings {
 /** Rows of one page of results. */
 export const resultPage = { default: 1000, max: 10_000 } as const;
 
+/**
+ * Pages on their way, of all callers of a process and of one. They are short, but a reader that takes nothing holds one
+ * for a minute; each has what a stream of results has.
+ */
+export const resultPagesAtOnce = { countMax: 256, perCallerMax: 64 } as const;
+
 /** Every limit that this caller can meet; `openBatchCount`: its batches that have not ended. */
 export function limitsFor(settings: LimitSettings, principal: Principal, openBatchCount: number) {
   const { api, predict, batch, rate_limits: rates } = settings;
@@ -69,6 +75,7 @@ export function limitsFor(settings: LimitSettings, principal: Principal, openBat
       upload_bytes_per_s_min: batch.upload_bytes_per_s_min,
       retention_ms: batch.retention_ms,
       result_page_rows_max: resultPage.max,
+      result_pages_max: resultPagesAtOnce.perCallerMax,
       result_streams_max: batch.result_streams_per_caller_max,
       event_streams_max: batch.event_streams_per_caller_max,
     },

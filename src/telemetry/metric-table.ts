@@ -112,7 +112,7 @@ export const metricTable = {
   },
   millrace_streams_open: {
     type: 'gauge',
-    help: 'Answers that are sent while they are made, by kind: results or events of batches.',
+    help: 'Answers that are sent while they are made, by kind: results, pages of results, or events of batches.',
     labels: ['kind'],
     source: 'stream',
   },

@@ -25,6 +25,8 @@ export interface BatchResultsOptions extends ResultSource {
   readonly ledger: ResultSource['ledger'] & Pick<BatchLedger, 'hasExpired'>;
   readonly facts: FactsOfBatches;
   readonly resultStreams: StreamPermits;
+  /** Of their own: whoever has all its streams open can still read pages. */
+  readonly resultPages: StreamPermits;
   readonly eventStreams: StreamPermits;
   /** Aborts when the process is told to stop: what waits for a batch to go on is cut then, what is being sent is not. */
   readonly stopping: AbortSignal;
@@ -64,13 +66,13 @@ export function batchResultsRoutes(options: BatchResultsOptions): readonly Route
 async function results(options: BatchResultsOptions, exchange: Exchange): Promise<StreamedAnswer> {
   const mediaType = preferredType(exchange.request.headers.accept, resultTypes);
   if (mediaType === undefined) throw notAcceptable();
-  const { facts, resultStreams, stopping } = options;
+  const { facts, resultStreams, resultPages, stopping } = options;
   const range = wishOf(exchange.search, mediaType === jsonType);
   const { fromRow, prompt: follow } = range;
   const batch = await batchOf(exchange, options.ledger);
   const signal = AbortSignal.any([exchange.signal, stopping]);
   const chunks = new FirstChunkAhead(chunkResults(options, batch, { fromRow, follow, signal }));
-  hold(exchange, resultStreams, () => chunks.end());
+  hold(exchange, mediaType === jsonType ? resultPages : resultStreams, () => chunks.end());
   // What is wrong shows before the status is out. Who follows is answered at once, however long the first row takes.
   if (!follow && exchange.request.method !== 'HEAD') await chunks.start();
   const writer = compileRowWriter(facts.of(batch), batch.render, formats[mediaType]);

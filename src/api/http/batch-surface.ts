@@ -7,6 +7,7 @@ import { DeadLetterReplay } from '../batch/dead-letter-replay.ts';
 import { PackedBatches } from '../batch/packed-batches.ts';
 import { FactsOfBatches } from '../batch/results/output-facts.ts';
 import type { Idempotency } from '../idempotency/idempotency.ts';
+import { resultPagesAtOnce } from '../limits.ts';
 import { StreamPermits } from '../stream-permits.ts';
 import type { StreamLimits } from '../stream-permits.ts';
 import { batchResultsRoutes } from './batch-results-routes.ts';
@@ -58,6 +59,7 @@ export function batchSurfaceRoutes(options: BatchSurfaceOptions): readonly Route
       feeds,
       facts: new FactsOfBatches(resolver),
       resultStreams: new StreamPermits('results', limits.resultStreams),
+      resultPages: new StreamPermits('pages', resultPagesAtOnce),
       eventStreams: new StreamPermits('events', limits.eventStreams),
     }),
     ...deadLetterRoutes({ ...options, replay: new DeadLetterReplay({ letters, packed, retentionMs }) }),

@@ -43,9 +43,8 @@ export const limitsSchemas: Readonly<Record<string, SchemaObject>> = {
       upload_bytes_per_s_min: amount('An upload that is slower for long has broken off.'),
       retention_ms: amount('How long a batch and its results are kept once it has ended.'),
       result_page_rows_max: amount('Rows of a page of results.'),
-      result_streams_max: amount(
-        'Answers with results of this key that are being sent at once, by each process.',
-      ),
+      result_pages_max: amount('Pages of results of this key that are being sent at once, by each process.'),
+      result_streams_max: amount('Streams of results of this key at once, by each process.'),
       event_streams_max: amount('Streams of events of this key at once, by each process.'),
     }),
   }),

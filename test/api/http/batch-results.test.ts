@@ -248,7 +248,18 @@ describe('GET /api/v1/batch/{id}/results', () => {
       expect(response.headers.get('content-type')).to.equal(headers.accept);
       expect(await response.text()).to.equal('');
     }
-    expect(rig().streams.results()).to.equal(0);
+    expect([rig().streams.results(), rig().streams.pages()]).to.deep.equal([0, 0]);
+  });
+
+  it('gives pages to a caller that has all its streams open', async () => {
+    const id = await rig().submit(chunksOf(20, 10), { unfinished: [1] });
+    const follow = `/api/v1/batch/${id}/results?follow=true`;
+    const streams = await Promise.all(Array.from({ length: 16 }, () => rig().get(follow, ndjson)));
+    expect((await rig().get(follow, ndjson)).status).to.equal(503);
+    expect((await pageOf(`/api/v1/batch/${id}/results`)).predictions).to.have.length(10);
+    await rig().finish(id, 1, chunksOf(20, 10)[1]!);
+    for (const response of streams) expect(rowsOf(await response.text())).to.have.length(20);
+    expect([rig().streams.results(), rig().streams.pages()]).to.deep.equal([0, 0]);
   });
 
   const refusals: readonly (readonly [string, Record<string, string>, number])[] = [

@@ -17,7 +17,12 @@ describe('GET /api/v1/limits', () => {
     const limits = await limitsOf(await rig().api.keyWith(['predict']));
     expect(limits.requests).to.include({ default_per_minute: 100, sensitive_per_minute: 10 });
     expect(limits.predict).to.include({ body_bytes_max: 4_194_304, timeout_ms_max: 60_000, top_k_max: 1000 });
-    expect(limits.batch).to.include({ open: 0, rows_max: 10_000_000, result_page_rows_max: 10_000 });
+    expect(limits.batch).to.include({
+      open: 0,
+      rows_max: 10_000_000,
+      result_page_rows_max: 10_000,
+      result_pages_max: 64,
+    });
   });
 
   it('tells a key its own limits', async () => {

@@ -297,12 +297,13 @@ export function chunksOf(rowCount: number, size: number, more: Partial<WineChunk
 interface OpenStreams {
   events(): number;
   results(): number;
+  pages(): number;
   end(): void;
 }
 
 /** Counted by what is published about them. */
 function openStreams(): OpenStreams {
-  const open = { events: 0, results: 0 };
+  const open = { events: 0, results: 0, pages: 0 };
   const listener = (event: unknown): void => {
     const { kind, change } = event as StreamEvent;
     open[kind] += change === 'opened' ? 1 : -1;
@@ -311,6 +312,7 @@ function openStreams(): OpenStreams {
   return {
     events: () => open.events,
     results: () => open.results,
+    pages: () => open.pages,
     end: () => {
       channels.stream.unsubscribe(listener);
     },
