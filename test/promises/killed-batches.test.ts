@@ -47,7 +47,7 @@ interface Entry {
   readonly problem: string | undefined;
 }
 
-describe('processes and Redis are killed at random while batches arrive and run', () => {
+describe('processes and Redis are killed, stopped and frozen at random while batches arrive and run', () => {
   const harmable = useHarmable({
     apis: 2,
     workers: 2,
@@ -56,6 +56,8 @@ describe('processes and Redis are killed at random while batches arrive and run'
       MILLRACE_BATCH_CHUNK_ROWS_MAX: '500',
       MILLRACE_BATCH_REDIS_BYTES_MAX: '60000',
       MILLRACE_BATCH_UPLOAD_LEASE_MS: String(uploadLeaseMs),
+      // Shorter than a process may stand still, so that others take over what it goes on with.
+      MILLRACE_IDEMPOTENCY_LEASE_MS: '1000',
     },
   });
   const journal: Entry[] = [];
@@ -73,8 +75,8 @@ describe('processes and Redis are killed at random while batches arrive and run'
       while (!isOver);
     });
     const killing = killAtRandom(harmable(), random, rounds).finally(() => (isOver = true));
-    const [kills] = await Promise.all([killing, ...callers]);
-    process.stderr.write(`        ${journal.length} batches, killed: ${JSON.stringify(kills)}\n`);
+    const [hits] = await Promise.all([killing, ...callers]);
+    process.stderr.write(`        ${journal.length} batches, hit: ${JSON.stringify(hits)}\n`);
     await until(async () => {
       listed = await client.list();
       return listed.every(({ finished_at: finishedAt }) => finishedAt !== null);

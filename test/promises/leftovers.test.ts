@@ -1,5 +1,7 @@
+import { readdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { constants, gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { until } from '../../src/dev/readiness.ts';
 import { isIdle, untilMetrics } from '../integration/metrics.ts';
@@ -15,6 +17,8 @@ import { lasting, sized } from './support/schedule.ts';
 const count = sized(5, 100);
 const rowsSent = 1000;
 const giveUpMs = 60_000;
+/** Connections of this process that are kept alive, below what uploads would leave. */
+const spareHandles = 4;
 
 /** All short, so that what is to be gone is gone soon; in Redis a batch keeps its books alone, in files the rest. */
 const env = {
@@ -26,11 +30,21 @@ const env = {
   MILLRACE_BATCH_CHUNK_ROWS_MAX: '100',
 };
 
+const formats = ['ndjson', 'csv', 'gzip'] as const;
+const lines = linesOf(nonceRows, 1, rowsSent).join('');
+const bodies = {
+  ndjson: lines,
+  csv: `x\n${lines.replaceAll(/[[\]]/g, '')}`,
+  // All of it comes out, but not the end.
+  gzip: gzipSync(lines, { finishFlush: constants.Z_SYNC_FLUSH }),
+};
+
 describe('batches that nobody wants any more', () => {
   const harmable = useHarmable({ env });
   let client: BatchClient;
   let expired: string;
   let known: readonly string[];
+  let handlesBefore: number;
 
   before(async function () {
     this.timeout(giveUpMs);
@@ -45,6 +59,7 @@ describe('batches that nobody wants any more', () => {
     );
     // What a first batch leaves for good (the queue's own keys) is no leak.
     known = await keysAndFiles();
+    handlesBefore = handleCount();
   });
 
   it('are 404 once they have expired, and told that they have', async () => {
@@ -93,9 +108,13 @@ describe('batches that nobody wants any more', () => {
 
   /** Uploads whose batches have begun to run. */
   async function open(uploadCount: number): Promise<readonly OpenUpload[]> {
-    const uploads = Array.from({ length: uploadCount }, () => openUpload(harmable().stack, 'nonce'));
-    const lines = linesOf(nonceRows, 1, rowsSent).join('');
-    for (const upload of uploads) upload.send(lines);
+    const uploads = Array.from({ length: uploadCount }, (_, place) => {
+      // Of each kind of three some are in each format; what is sent byte by byte is not compressed.
+      const format = place % 3 === 0 ? 'ndjson' : formats[Math.floor(place / 3) % formats.length]!;
+      const upload = openUpload(harmable().stack, 'nonce', format);
+      upload.send(bodies[format]);
+      return upload;
+    });
     // Some may have ended already, with many on a busy machine, but none is forgotten.
     const begun = new Set<string>();
     await until(async () => {
@@ -130,12 +149,20 @@ describe('batches that nobody wants any more', () => {
     await untilForgotten();
     await untilMetrics(stack.apis[0]!, isIdle);
     await untilQueuesAreEmpty(stack);
+    await until(async () => handleCount() <= handlesBefore + spareHandles, AbortSignal.timeout(giveUpMs));
     let left: readonly string[] = [];
     await until(async () => {
       left = (await keysAndFiles()).filter((name) => !known.includes(name));
       return left.length === 0;
     }, AbortSignal.timeout(giveUpMs)).catch(() => undefined);
     expect(left).to.deep.equal([]);
+  }
+
+  /** Sockets and files that the processes have open. Linux only. */
+  function handleCount(): number {
+    const { apis, workers } = harmable().stack;
+    const counts = [...apis, ...workers].map(({ pid }) => readdirSync(`/proc/${pid}/fd`).length);
+    return counts.reduce((sum, handles) => sum + handles, 0);
   }
 
   /** But for the names of batches, which are kept for those who ask late, and workers, who come and go. */

@@ -26,6 +26,8 @@ interface Sent extends RequestInit {
 const passing: ReadonlySet<number> = new Set([408, 409, 503]);
 const pauseMs = 50;
 const pieceMs = 20;
+/** Who has no answer by then asks again, and waits twice as long: on a slow machine, too, one gets through. */
+const patienceMs = { first: 2000, max: 64_000 } as const;
 
 /**
  * A caller of batches who does not give up: whatever passes (no answer, no whole answer, 503, a key at work) is asked
@@ -111,9 +113,11 @@ export class BatchClient {
   ): Promise<BatchAnswer> {
     const statuses = [wanted].flat();
     let last = 'no answer';
-    while (!this.#signal.aborted) {
+    for (let waitMs: number = patienceMs.first; !this.#signal.aborted; ) {
+      const dueMs = performance.now() + waitMs;
       // oxlint-disable-next-line no-await-in-loop
-      const answer = await this.#ask(path, init());
+      const answer = await this.#ask(path, init(), waitMs);
+      if (performance.now() >= dueMs) waitMs = Math.min(2 * waitMs, patienceMs.max);
       if (answer !== undefined && statuses.includes(answer.status)) return answer;
       if (answer !== undefined && !passing.has(answer.status))
         throw new Error(`${path} was answered ${answer.status} ${answer.text}`);
@@ -125,12 +129,13 @@ export class BatchClient {
   }
 
   /** Undefined when there was no whole answer. */
-  async #ask(path: string, init: Sent): Promise<BatchAnswer | undefined> {
+  async #ask(path: string, init: Sent, waitMs: number): Promise<BatchAnswer | undefined> {
     const { apis, key } = this.#stack;
     const { url } = apis[this.#turn++ % apis.length]!;
     try {
       const headers = { ...init.headers, 'x-api-key': key };
-      const response = await fetch(url + path, { ...init, headers, signal: this.#signal });
+      const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(waitMs)]);
+      const response = await fetch(url + path, { ...init, headers, signal });
       return { status: response.status, text: await response.text() };
     } catch {
       return undefined;
