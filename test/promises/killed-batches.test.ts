@@ -20,6 +20,7 @@ const rounds = sized(4, 100);
 const roundMsMax = 30_000;
 const endMsMax = 120_000;
 const uploadLeaseMs = 3000;
+const patienceMs = 2000;
 
 /** How a caller treats its batches, one after the other. */
 interface Habit {
@@ -67,7 +68,7 @@ describe('processes and Redis are killed, stopped and frozen at random while bat
   before(async function () {
     this.timeout(rounds * roundMsMax + endMsMax);
     const random = new Random(printedSeed());
-    client = new BatchClient(harmable().stack, rounds * roundMsMax + endMsMax);
+    client = new BatchClient(harmable().stack, rounds * roundMsMax + endMsMax, patienceMs);
     let isOver = false;
     const callers = habits.map(async (habit) => {
       // oxlint-disable-next-line no-await-in-loop

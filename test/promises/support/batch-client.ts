@@ -26,8 +26,7 @@ interface Sent extends RequestInit {
 const passing: ReadonlySet<number> = new Set([408, 409, 503]);
 const pauseMs = 50;
 const pieceMs = 20;
-/** Who has no answer by then asks again, and waits twice as long: on a slow machine, too, one gets through. */
-const patienceMs = { first: 2000, max: 64_000 } as const;
+const patienceMsMax = 64_000;
 
 /**
  * A caller of batches who does not give up: whatever passes (no answer, no whole answer, 503, a key at work) is asked
@@ -36,11 +35,16 @@ const patienceMs = { first: 2000, max: 64_000 } as const;
 export class BatchClient {
   readonly #stack: Pick<Stack, 'apis' | 'key'>;
   readonly #signal: AbortSignal;
+  readonly #patienceMs: number;
   #turn = 0;
 
-  /** Past `giveUpMs` a call rejects. */
-  constructor(stack: Pick<Stack, 'apis' | 'key'>, giveUpMs: number) {
+  /**
+   * Past `giveUpMs` a call rejects. With `patienceMs`, what has no answer by then is asked again, and waited for twice as
+   * long: on a slow machine, too, one gets through.
+   */
+  constructor(stack: Pick<Stack, 'apis' | 'key'>, giveUpMs: number, patienceMs = giveUpMs) {
     this.#stack = stack;
+    this.#patienceMs = patienceMs;
     this.#signal = AbortSignal.timeout(giveUpMs);
   }
 
@@ -113,11 +117,11 @@ export class BatchClient {
   ): Promise<BatchAnswer> {
     const statuses = [wanted].flat();
     let last = 'no answer';
-    for (let waitMs: number = patienceMs.first; !this.#signal.aborted; ) {
+    for (let waitMs = this.#patienceMs; !this.#signal.aborted; ) {
       const dueMs = performance.now() + waitMs;
       // oxlint-disable-next-line no-await-in-loop
       const answer = await this.#ask(path, init(), waitMs);
-      if (performance.now() >= dueMs) waitMs = Math.min(2 * waitMs, patienceMs.max);
+      if (performance.now() >= dueMs) waitMs = Math.min(2 * waitMs, patienceMsMax);
       if (answer !== undefined && statuses.includes(answer.status)) return answer;
       if (answer !== undefined && !passing.has(answer.status))
         throw new Error(`${path} was answered ${answer.status} ${answer.text}`);
