@@ -4,8 +4,8 @@ import type { BatchRecord } from '../../queues/batch/batch.ts';
 import type { BatchLedger, ChunkStore, StoredChunk } from '../../queues/batch/batch-ledger.ts';
 import { decodeChunkInput, decodeChunkResult, lineOf } from '../../queues/batch/chunk.ts';
 import type { ChunkInput, ChunkResult } from '../../queues/batch/chunk.ts';
+import { checkOpenBatches } from '../../queues/batch/open-batches.ts';
 import { selectRows } from '../../tensors/batch.ts';
-import { checkOpenBatches } from './open-batches.ts';
 import type { PackedBatches, PackedRows } from './packed-batches.ts';
 
 export interface BatchRetryOptions {
@@ -41,7 +41,10 @@ export class BatchRetry {
     if (batch.rowsRetryable === 0) throw nothingToRun();
     const { ledger, packed, openMax } = this.#options;
     await checkOpenBatches(ledger, batch.owner, openMax);
-    const again = await packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch), id);
+    const again = await packed.submit({ ...batch, retryOf: batch.id }, this.#failedRows(batch), {
+      id,
+      openMax,
+    });
     if (again === undefined) throw nothingToRun();
     return again;
   }

@@ -6,6 +6,7 @@ import { checkOutputs } from '../../processing/result-outputs.ts';
 import type { BatchRecord, NewBatch } from '../../queues/batch/batch.ts';
 import type { BatchLedger, ChunkStore } from '../../queues/batch/batch-ledger.ts';
 import type { CostCurves } from '../../queues/batch/cost-curves.ts';
+import { checkOpenBatches } from '../../queues/batch/open-batches.ts';
 import type { MemoryGuard } from '../../queues/memory-guard.ts';
 import { poolOf } from '../../registry/manifest.ts';
 import type { ModelVersion } from '../../registry/model-version.ts';
@@ -21,7 +22,6 @@ import type { ChunkLimits } from './ingest/chunk-builder.ts';
 import { ChunkWriter } from './ingest/chunk-writer.ts';
 import { ingest } from './ingest/ingest.ts';
 import type { Upload } from './ingest/upload.ts';
-import { checkOpenBatches } from './open-batches.ts';
 import { keepLease } from './upload-lease.ts';
 import type { UploadQueue } from './upload-queue.ts';
 
@@ -111,7 +111,8 @@ export class Batches {
     const { ledger, store, feed, limits } = this.#options;
     const failed = new AbortController();
     const { signal } = failed;
-    const writer = new ChunkWriter({ ledger, store, feed, batch, holdsAll: upload.isWhole, signal });
+    const { openMax } = limits;
+    const writer = new ChunkWriter({ ledger, store, feed, batch, openMax, holdsAll: upload.isWhole, signal });
     const release = keepLease({
       ledger,
       batchId: batch.id,

@@ -97,7 +97,7 @@ export class DeadLetterReplay {
       retryOf: batchId,
       retentionMs,
     };
-    const batch = await packed.submit(like, this.#rows(ids), newId);
+    const batch = await packed.submit(like, this.#rows(ids), { id: newId });
     if (batch !== undefined) await letters.remove(ids);
     return batch;
   }

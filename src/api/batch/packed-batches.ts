@@ -18,6 +18,13 @@ export interface PackedBatchesOptions {
   readonly feed: (pool: string) => void;
 }
 
+export interface PackedBatchChoice {
+  /** Of the new batch. */
+  readonly id?: string | undefined;
+  /** Batches of its owner that have not ended, with this one. */
+  readonly openMax?: number;
+}
+
 /** Batches of rows that need no parsing: those that failed before and run again. */
 export class PackedBatches {
   readonly #options: PackedBatchesOptions;
@@ -29,17 +36,18 @@ export class PackedBatches {
   /**
    * Makes a batch with the owner, version and choices of `like` and of these rows; undefined, and no batch, where there
    * are none. Durable when this resolves. A batch that cannot be made to its end is failed, never left open. Throws
-   * `service_unavailable` while Redis is short of memory, and what ledger and store throw.
+   * `rate_limit_exceeded` when its owner has too many, `service_unavailable` while Redis is short of memory, and what
+   * ledger and store throw.
    */
   async submit(
     like: Omit<NewBatch, 'id'>,
     chunks: AsyncIterable<PackedRows>,
-    id: string = newBatchId(),
+    { id = newBatchId(), openMax }: PackedBatchChoice = {},
   ): Promise<BatchRecord | undefined> {
     const { ledger, memory } = this.#options;
     memory.admit();
     try {
-      const rowsTotal = await this.#add(newBatch(id, like), chunks);
+      const rowsTotal = await this.#add(newBatch(id, like), chunks, openMax);
       if (rowsTotal === 0) return undefined;
       const record = await ledger.seal(id, rowsTotal);
       await ledger.durable(record);
@@ -53,14 +61,18 @@ export class PackedBatches {
   }
 
   /** Makes the batch with its first rows. Returns the number of rows. */
-  async #add(batch: NewBatch, chunks: AsyncIterable<PackedRows>): Promise<number> {
+  async #add(
+    batch: NewBatch,
+    chunks: AsyncIterable<PackedRows>,
+    openMax: number | undefined,
+  ): Promise<number> {
     const { ledger, store } = this.#options;
     const { id } = batch;
     let firstRow = 0;
     let index = 0;
     let redisBytes = 0;
     for await (const rows of chunks) {
-      if (index === 0) await ledger.create(batch);
+      if (index === 0) await ledger.create(batch, openMax);
       const count = rowCount(rows.tensors);
       const chunk = { ...rows, firstRow, rowCount: count, refusals: [] };
       const bytes = encodeChunkInput({ batchId: id, index }, chunk);

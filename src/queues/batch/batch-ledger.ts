@@ -72,8 +72,11 @@ export interface Forgotten {
  * there is none (any more), unless their result says so.
  */
 export interface BatchLedger {
-  /** Status `queued`, upload open. */
-  create(batch: NewBatch): Promise<void>;
+  /**
+   * Status `queued`, upload open. Repeating it is harmless. Throws `rate_limit_exceeded`, and makes none, when `openMax`
+   * batches of its owner have not ended.
+   */
+  create(batch: NewBatch, openMax?: number): Promise<void>;
 
   /**
    * A chunk of the upload, in order of its index, one at a time. Keeps the upload's lease. Repeating it is harmless.

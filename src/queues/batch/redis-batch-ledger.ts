@@ -9,6 +9,7 @@ import type { BatchRecord } from './batch.ts';
 import type { BatchLedger, ChunkBytes, ChunkWork, Settled } from './batch-ledger.ts';
 import { createLedgerScripts } from './ledger-scripts.ts';
 import type { RunLedgerScript } from './ledger-scripts.ts';
+import { tooManyOpen } from './open-batches.ts';
 
 export interface RedisBatchLedgerOptions {
   /** A connection of role `command`; stays the caller's. */
@@ -50,9 +51,10 @@ export function createRedisBatchLedger(options: RedisBatchLedgerOptions): BatchL
 
 function uploadCalls(run: RunLedgerScript): Pick<BatchLedger, 'create' | 'addChunk' | 'touch' | 'seal'> {
   return {
-    create: async (batch) => {
+    create: async (batch, openMax) => {
       const { id, owner, pool, retentionMs } = batch;
-      await run('create', id, JSON.stringify(batch), owner, pool, retentionMs);
+      const reply = await run('create', id, JSON.stringify(batch), owner, pool, retentionMs, openMax ?? '');
+      if (openMax !== undefined && typeof reply === 'number') throw tooManyOpen(reply, openMax);
     },
     addChunk: async (id, chunk) => {
       const { index, firstRow, rowCount, refusedCount, input, settled } = chunk;

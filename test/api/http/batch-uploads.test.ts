@@ -88,6 +88,19 @@ describe('limits of uploads', () => {
     expect((await errorOf(refused, 429)).code).to.equal('rate_limit_exceeded');
   });
 
+  it('bound them also when they come at once, and leave nothing of the others', async () => {
+    const listed = async (): Promise<number> => (await rig().ledger.list(null, null, 100)).batches.length;
+    const before = await listed();
+    const send = (_: unknown, index: number): Promise<Response> =>
+      index % 2 === 0
+        ? rig().send('/api/v1/batch', ndjson, lines(2))
+        : rig().send('/api/v1/batch', json, JSON.stringify({ inputs: [row(0)] }));
+    const responses = await Promise.all(Array.from({ length: 12 }, send));
+    const statuses = responses.map(({ status }) => status).toSorted((a, b) => a - b);
+    expect(statuses).to.deep.equal([...Array<number>(3).fill(202), ...Array<number>(9).fill(429)]);
+    expect(await listed()).to.equal(before + 3);
+  });
+
   it('work on what has come while an upload pauses', async () => {
     const upload = await open();
     upload.write(lines(2));

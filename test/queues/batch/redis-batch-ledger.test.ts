@@ -266,6 +266,28 @@ describe('RedisBatchLedger', () => {
     await expectSoundLedger(rig);
   });
 
+  it('makes no more batches than an owner may have open, also of those that come at once', async () => {
+    const { ledger } = rig;
+    const batches = Array.from({ length: 10 }, () => newBatch({ owner: 'busy' }));
+    const made = await Promise.all(
+      batches.map((batch) =>
+        ledger.create(batch, 3).then(
+          () => true,
+          ({ code }: { code: string }) => code,
+        ),
+      ),
+    );
+    expect(made.filter((each) => each === true)).to.have.length(3);
+    expect(made.filter((each) => each === 'rate_limit_exceeded')).to.have.length(7);
+    expect(await ledger.openCount('busy')).to.equal(3);
+    const [first] = batches.filter((_, index) => made[index] === true);
+    await ledger.create(first!, 3);
+    await ledger.create(newBatch({ owner: 'other' }), 3);
+    await ledger.cancel(first!.id);
+    await ledger.create(newBatch({ owner: 'busy' }), 3);
+    await expectSoundLedger(rig);
+  });
+
   it('lists newest first, by owner or all, page by page', async () => {
     const { ledger } = rig;
     const ids: string[] = [];

@@ -16,6 +16,8 @@ export interface ChunkWriterOptions {
   /** There are chunks for the lane of this pool. */
   readonly feed: (pool: string) => void;
   readonly batch: NewBatch;
+  /** Batches of its owner that have not ended, with this one. */
+  readonly openMax: number;
   /** Nothing is written before the end, up to `wholeBytesMax`: what fails until then leaves no batch behind. */
   readonly holdsAll: boolean;
   /** Aborts when the upload has failed. */
@@ -69,8 +71,9 @@ export class ChunkWriter {
   }
 
   /**
-   * Encodes the chunk and has it written. Throws what writing an earlier one threw: the ledger's `conflict` when the
-   * batch has become final, `service_unavailable` when it is out of reach for long.
+   * Encodes the chunk and has it written. Throws what writing an earlier one threw: the ledger's `rate_limit_exceeded`
+   * when its owner has too many batches, `conflict` when the batch has become final, `service_unavailable` when it is out
+   * of reach for long.
    */
   put(chunk: ChunkInput): void {
     this.#check();
@@ -135,10 +138,7 @@ export class ChunkWriter {
   async #write({ chunk, input, result }: EncodedChunk): Promise<void> {
     const { ledger, batch, feed } = this.#options;
     const { id } = batch;
-    if (!this.#isCreated) {
-      this.#isCreated = true;
-      await this.#patiently(() => ledger.create(batch));
-    }
+    if (!this.#isCreated) await this.#begin();
     const before = this.#redisBytes;
     await this.#patiently(async () => {
       this.#redisBytes = before;
@@ -147,6 +147,18 @@ export class ChunkWriter {
       await ledger.addChunk(id, { ...chunk, input: placed, ...settled });
     });
     feed(batch.pool);
+  }
+
+  /** A failure leaves open whether there is a batch, but for the ledger's refusal to make one. */
+  async #begin(): Promise<void> {
+    const { ledger, batch, openMax } = this.#options;
+    this.#isCreated = true;
+    try {
+      await this.#patiently(() => ledger.create(batch, openMax));
+    } catch (error) {
+      this.#isCreated = !(MillraceError.is(error) && error.code === 'rate_limit_exceeded');
+      throw error;
+    }
   }
 
   async #place(bytes: Buffer): Promise<ChunkBytes> {

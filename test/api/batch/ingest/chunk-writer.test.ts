@@ -39,7 +39,15 @@ function start() {
   };
   const { signal } = new AbortController();
   const store: ChunkWriterOptions['store'] = { place: async (_id, bytes) => ({ kind: 'redis', bytes }) };
-  const writer = new ChunkWriter({ ledger, store, feed: () => undefined, batch, holdsAll: true, signal });
+  const writer = new ChunkWriter({
+    ledger,
+    store,
+    feed: () => undefined,
+    batch,
+    openMax: 1,
+    holdsAll: true,
+    signal,
+  });
   return { writer, calls };
 }
 
