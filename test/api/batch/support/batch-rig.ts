@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
-import { ulid } from 'ulid';
+import { monotonicFactory } from 'ulid';
 import { Admission } from '../../../../src/api/admission.ts';
 import type { BatchParts } from '../../../../src/api/batch/start-batches.ts';
 import { startIdempotency } from '../../../../src/api/idempotency/start-idempotency.ts';
@@ -96,6 +96,9 @@ export interface SubmitOptions {
   readonly unfinished?: readonly number[];
   readonly over?: Partial<NewBatch>;
 }
+
+/** In order also within a millisecond. */
+const nextUlid = monotonicFactory();
 
 export async function startBatchRig(options: BatchRigOptions = {}): Promise<BatchRig> {
   const { ledger, redis, keys } = await makeLedgerRig();
@@ -218,7 +221,7 @@ export async function startBatchRig(options: BatchRigOptions = {}): Promise<Batc
       const { model, version, servedDigest } = wineVersion();
       const render = { returnProbability: false, topK: null, outputs: null };
       const fixed = { model, version, servedDigest, render, pool: 'default', webhook: null, retryOf: null };
-      const id = `batch_${ulid()}`;
+      const id = `batch_${nextUlid()}`;
       await ledger.create({ id, owner, retentionMs: 60_000, ...fixed, ...over });
       return id;
     },
