@@ -123,10 +123,28 @@ async function answerOf(
   batch: BatchRecord,
   wait: HeededWait,
 ): Promise<Answer | StreamedAnswer> {
-  const ended = await untilEnded(options, batch, wait.ms, wait.signal);
-  return ended.status === 'completed' && wait.ms > 0
+  if (wait.ms === 0) return acceptedAnswer(options, batch, wait.headers);
+  const ended = await endedAndDurable(options, batch, wait);
+  return ended.status === 'completed'
     ? documentAnswer(options, exchange, ended, wait)
     : acceptedAnswer(options, ended, wait.headers);
+}
+
+/** Whoever gets the predictions at once may ask for the batch again, too. Its end and the file are waited for together. */
+async function endedAndDurable(
+  options: Pick<BatchSubmitOptions, 'ledger' | 'watcher'>,
+  batch: BatchRecord,
+  wait: HeededWait,
+): Promise<BatchRecord> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([wait.signal, over.signal]);
+  try {
+    const waits = [untilEnded(options, batch, wait.ms, signal), options.ledger.durable(batch)] as const;
+    const [ended] = await Promise.all(waits);
+    return ended;
+  } finally {
+    over.abort();
+  }
 }
 
 interface Wait {

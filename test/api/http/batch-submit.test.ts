@@ -239,3 +239,35 @@ describe('submitting a batch', () => {
     expect(refused.headers['connection']).to.equal('close');
   });
 });
+
+describe('a JSON batch that ends within the wait', () => {
+  let durableCount = 0;
+  let failure: MillraceError | null = null;
+  const rig = useBatchRig({
+    works: true,
+    batch: { wait_ms: 60_000 },
+    ledger: (ledger) => ({
+      ...ledger,
+      durable: async (batch) => {
+        durableCount += 1;
+        if (failure !== null) throw failure;
+        return ledger.durable(batch);
+      },
+    }),
+  });
+  const submit = () => rig().send('/api/v1/batch', json, JSON.stringify({ inputs: [row(0)] }));
+
+  it('is answered once a crash of Redis cannot lose it', async () => {
+    const response = await submit();
+    expect(response.status).to.equal(200);
+    await response.text();
+    expect(durableCount).to.equal(1);
+  });
+
+  it('is not answered where it may be lost, and nobody waits for its end any more', async () => {
+    failure = new MillraceError('service_unavailable', 'Redis came back without the batch');
+    await errorOf(await submit(), 503);
+    await rig().idle();
+    expect(rig().watched()).to.equal(0);
+  });
+});
