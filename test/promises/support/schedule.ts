@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The long versions of the promises take about ten minutes: `npm run test:long`. */
+/** The long versions of the promises take about twenty minutes: `npm run test:long`. */
 const isLong = process.env['MILLRACE_LONG'] === '1';
 
 /** A size of a test: the one that runs with all the others, and the one that proves more. */
