@@ -219,3 +219,24 @@ describe('uploads while Redis is away', () => {
     });
   });
 });
+
+describe('a caller with more open uploads than there are permits', () => {
+  const rig = useBatchRig();
+
+  it('keeps out no other', async () => {
+    const head = `POST /api/v1/batch HTTP/1.1\r\nHost: a\r\nX-API-Key: ${rig().key}\r\nContent-Type: ${ndjson}\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const { admission } = rig();
+    const sockets = Array.from({ length: admission.inFlightMax + 6 }, () => {
+      const socket = connect(rig().api.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(head);
+      return socket;
+    });
+    await until(async () => admission.inFlight === admission.inFlightMax / 2, AbortSignal.timeout(5000));
+    const key = await rig().api.keyWith(['batch']);
+    await objectOf(await rig().send('/api/v1/batch', ndjson, '[1,2,3,4,5]', { 'x-api-key': key }));
+    expect(admission.inFlight).to.equal(admission.inFlightMax / 2);
+    for (const socket of sockets) socket.destroy();
+    await until(async () => admission.inFlight === 0, AbortSignal.timeout(5000));
+  });
+});
