@@ -132,10 +132,13 @@ const result: OpenLoopResult = {
   p50Ms: quantile(sorted, 0.5),
   p99Ms: quantile(sorted, 0.99),
   p999Ms: quantile(sorted, 0.999),
-  refusedP99Ms: quantile(
-    refusals.toSorted((a, b) => a - b),
-    0.99,
-  ),
+  refusedP99Ms:
+    refusals.length === 0
+      ? null
+      : quantile(
+          refusals.toSorted((a, b) => a - b),
+          0.99,
+        ),
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
 process.exit();

@@ -186,8 +186,14 @@ async function overload(system: System): Promise<Section> {
     const result = await openLoop({ url, apiKey, perSecond: capacity * share, seconds, width: 5 });
     p99s.push(result.p99Ms);
     rows.push(plain(`p99 at ${share * 100} % of capacity`, 'ms', result.p99Ms));
+    const { acceptedPerSecond, p50Ms, p999Ms, refusedShare, refusedP99Ms, withoutRetryAfter, failed } =
+      result;
+    const refused =
+      refusedP99Ms === null
+        ? 'none refused'
+        : `${(refusedShare * 100).toFixed(1)} % refused with 503 (${withoutRetryAfter} without Retry-After) with a p99 of ${refusedP99Ms.toFixed(1)} ms`;
     notes.push(
-      `At ${share * 100} %: ${Math.round(result.acceptedPerSecond)} answered a second, p50 ${result.p50Ms.toFixed(1)} ms, p99.9 ${result.p999Ms.toFixed(1)} ms, ${(result.refusedShare * 100).toFixed(1)} % refused with 503 (${result.withoutRetryAfter} without Retry-After) with a p99 of ${result.refusedP99Ms.toFixed(1)} ms, ${result.failed} failed otherwise.`,
+      `At ${share * 100} %: ${Math.round(acceptedPerSecond)} answered a second, p50 ${p50Ms.toFixed(1)} ms, p99.9 ${p999Ms.toFixed(1)} ms, ${refused}, ${failed} failed otherwise.`,
     );
   }
   const after = await wastedRows(system);

@@ -16,8 +16,8 @@ export interface OpenLoopResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
-  /** Of those that were refused. */
-  readonly refusedP99Ms: number;
+  /** Of those that were refused; null when none was. */
+  readonly refusedP99Ms: number | null;
 }
 
 export interface OpenLoopOptions {
